@@ -17,7 +17,8 @@ import numpy as np
 # %% auto #0
 __all__ = ['NOTHING', 'numbers', 'rules', 'entries', 'constants', 'refusals', 'leaf_value', 'Tensor', 'method', 'node', 'record',
            'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'refusal', 'raw', 'apply', 'operator',
-           'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'lossy', 'item']
+           'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'lossy', 'error_of',
+           'item']
 
 # %% ../nbs/00_tensor.ipynb #93a550b5
 def leaf_value(value):
@@ -144,10 +145,10 @@ def implements(fn: Callable) -> Callable:
     def file(entry): entries[fn] = entry; return entry
     return file
 
-# %% ../nbs/00_tensor.ipynb #ec591f4e
+# %% ../nbs/00_tensor.ipynb #43fdc6eb
 def refusal(fn, why=None) -> TypeError:
     "The error for a NumPy call that can't be differentiated: which one, why, and what to write instead."
-    name = label(fn)
+    name = f"{getattr(fn, '__module__', None) or 'numpy'}.{label(fn)}".replace("numpy", "np", 1)
     if why is None: why = refusals.get(fn)
     if why: return TypeError(f"{name} of a Tensor: {why}")
     return TypeError(f"{name} has no rule, so a Tensor can't go through it. Either take the plain array out, t.value, or add the rule:\n"
@@ -285,6 +286,13 @@ def lossy(name: str):
     setattr(Tensor, name, refuse)
 
 for name in ("__array__", "__float__", "__int__", "__index__", "__complex__", "__setitem__"): lossy(name)
+
+# %% ../nbs/00_tensor.ipynb #f572b402
+def error_of(f: Callable, *args, **kwargs) -> str:
+    "The message of the error that `f(*args, **kwargs)` raises; an `AssertionError` if it raises none."
+    try: f(*args, **kwargs)
+    except Exception as error: return str(error)
+    raise AssertionError(f"{label(f)} was expected to raise, and did not")
 
 # %% ../nbs/00_tensor.ipynb #1619ebec
 @method
