@@ -1,0 +1,113 @@
+# Needs: make, and Python 3.11 or newer with its venv module. Everything else goes into .venv, at the versions in requirements/.
+# Another Python: make PYTHON=/path/to/python3.12 ...
+
+VENV  ?= .venv
+VENV2 ?= .venv-nbdev2
+NBS   ?=
+NUMPY ?=
+PYTEST_ARGS ?= -n auto
+
+FIT := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+            $$p -c '$(FIT)' >/dev/null 2>&1 && { echo $$p; break; }; done)
+endif
+
+BIN := $(VENV)/bin
+PIP  = bin/python -m pip install -qq --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup fashion test pytest nbtest nbdev2 lab export prepare readme check lock dist clean
+
+help:  ## this list
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## */make \1\t/' | expand -t 16
+
+# ---- environments: a stamp file each, so that setting up is done again only when the versions change
+
+define new_venv
+@$(if $(PYTHON),'$(PYTHON)' -c '$(FIT)',false) || { echo >&2 \
+  "$(if $(PYTHON),$(PYTHON) will not do,No suitable Python found): Python 3.11 or newer with its venv and ensurepip modules is needed (on Debian the package python3-venv). Name one with: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+'$(PYTHON)' -m venv --clear $(@D)
+@touch $@
+endef
+
+$(VENV)/.made $(VENV2)/.made:
+	$(new_venv)
+
+$(VENV)/.dev: $(VENV)/.made requirements/dev.txt pyproject.toml
+	$(@D)/$(PIP) -c requirements/dev.txt 'setuptools>=77'
+	$(@D)/$(PIP) -c requirements/dev.txt --no-build-isolation -e '.[dev]'
+	$(if $(NUMPY),$(@D)/$(PIP) 'numpy==$(NUMPY)')
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.dev
+	$(@D)/$(PIP) -c requirements/dev.txt --no-build-isolation -e '.[dev,lab]'
+	@touch $@
+
+$(VENV2)/.dev: $(VENV2)/.made requirements/nbdev2.txt settings.ini
+	sed -nE 's/^(dev_)?requirements = //p' settings.ini | tr ' ' '\n' > $(@D)/requirements.in
+	$(@D)/$(PIP) -c requirements/nbdev2.txt -r $(@D)/requirements.in
+	@touch $@
+
+setup: $(VENV)/.dev  ## the environment that the rest works in (done by itself where needed)
+
+# ---- the two commands
+
+fashion: $(VENV)/.dev  ## the main job: train on FashionMNIST, print the final table, leave notebook and figures in build/fashion
+	@$(BIN)/python tools/notebooks.py main
+
+test: nbtest pytest  ## all tests: the notebooks, then pytest
+
+# ---- their parts, and the rest
+
+nbtest pytest nbdev2: export OPENBLAS_NUM_THREADS = 1
+
+nbtest: $(VENV)/.dev  ## the notebooks, with nbdev 3
+	$(BIN)/nbdev-test
+
+pytest: $(VENV)/.dev  ## pytest alone; PYTEST_ARGS='-k tensor' to choose
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+nbdev2: $(VENV2)/.dev  ## the notebooks, with nbdev 2 in an environment of its own
+	$(VENV2)/bin/nbdev_test
+
+lab: $(VENV)/.lab  ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs $(LAB_ARGS)
+
+export: $(VENV)/.dev  ## notebooks to autodiffnb/*.py
+	$(BIN)/nbdev-export
+
+prepare: export  ## before a commit: export, run and store outputs, clean, README; NBS='nbs/00_tensor.ipynb' runs that one only
+	$(BIN)/python tools/notebooks.py run $(NBS)
+	$(BIN)/nbdev-clean
+	$(BIN)/python tools/readme.py
+
+readme: $(VENV)/.dev  ## README.md from nbs/index.ipynb
+	$(BIN)/python tools/readme.py
+
+check: $(VENV)/.dev  ## are the export, the README and the stored outputs current? (the last notebook against `make fashion`'s copy)
+	$(BIN)/python -m pytest -q tests/test_notebooks.py
+	$(BIN)/python tools/readme.py --check
+	$(BIN)/python tools/notebooks.py check $(NBS)
+
+dist: $(VENV)/.dev  ## wheel and sdist in dist/
+	$(BIN)/python -m build --no-isolation
+
+lock:  ## newest versions into requirements/*.txt
+	$(MAKE) requirements/.lock VENV=build/lock VENV2=build/lock2
+
+.PHONY: requirements/.lock
+requirements/.lock: $(VENV)/.made $(VENV2)/.made
+	$(VENV)/$(PIP) 'setuptools>=77'
+	$(VENV)/$(PIP) --no-build-isolation -e '.[dev,lab]'
+	{ sed '/^[^#]/d' requirements/dev.txt; $(BIN)/python -m pip freeze --all --exclude pip --exclude-editable; } > $(VENV)/new.txt
+	sed -nE 's/^(dev_)?requirements = //p' settings.ini | tr ' ' '\n' > $(VENV2)/requirements.in
+	$(VENV2)/$(PIP) -r $(VENV2)/requirements.in 'setuptools>=77'
+	{ sed '/^[^#]/d' requirements/nbdev2.txt; $(VENV2)/bin/python -m pip freeze --all --exclude pip; } > $(VENV2)/new.txt
+	mv $(VENV)/new.txt requirements/dev.txt
+	mv $(VENV2)/new.txt requirements/nbdev2.txt
+
+clean:  ## away with everything that can be made again, the environments too
+	rm -rf .venv .venv-* $(VENV) $(VENV2) build dist *.egg-info _docs _proc .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
