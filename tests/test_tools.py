@@ -123,7 +123,7 @@ def test_a_notebook_that_fails_is_not_stored(tmp_path, capsys):
     assert notebooks.main(["run", "--jobs", "1", str(path)]) == 1
     assert path.read_bytes() == before
     said = capsys.readouterr().out
-    assert "00_wrong.ipynb" in said and "on purpose" in said
+    assert "FAILED 00_wrong.ipynb" in said and "ValueError: on purpose" in said and "\x1b" not in said
 
 
 MAIN = ["---\nskip_exec: true\n---", "# The main job", "## Train", "import sys\nfor i in range(3): print(f'\\r{i + 1}/3 [00:0{i}<00:00]', end='', file=sys.stderr)\nprint(file=sys.stderr)",

@@ -168,10 +168,15 @@ def executed(path):
     return tidy(json.loads(nbformat.writes(nb)))
 
 
+def plain(error):
+    "What a kernel says of an error, without the colours"
+    return re.sub(r"\x1b\[[\d;]*m", "", str(error)).strip()
+
+
 def attempt(path):
     "`executed`, or the story of what went wrong, for a pool of processes"
     try: return executed(path), None
-    except (CellExecutionError, DeadKernelError, TimeoutError) as e: return None, f"{path.name}: {e}"
+    except (CellExecutionError, DeadKernelError, TimeoutError) as e: return None, plain(e)
 
 
 def execute_all(paths, jobs):
@@ -346,7 +351,7 @@ def main(argv=None):
         if args.command == "main": return run_main(*paths or [main_notebook()], args.out)
         return int(bool((run if args.command == "run" else check)(paths or chapters(), args.jobs, args.out)))
     except (CellExecutionError, DeadKernelError) as e:
-        print(e, file=sys.stderr)
+        print(plain(e), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
