@@ -1,0 +1,383 @@
+"""The contract of grad and its family: values, forms, dtypes, nesting, errors."""
+import sys
+from collections import OrderedDict, namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra import numpy as hnp
+
+from autodiffnb import Tensor, backward, gradients, stop_gradient, tensor, transforms
+from autodiffnb.check import check_grads, tree_leaves
+from autodiffnb.transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+
+rng = np.random.default_rng(0)
+W = rng.standard_normal((4, 3))
+network = lambda x: np.tanh(W @ x) * np.exp(-x @ x)
+
+
+def same(got, expected):
+    "Same kind, shape, dtype and values, part by part."
+    a, b = tree_leaves(got), tree_leaves(expected)
+    assert list(a) == list(b) and type(got) is type(expected)
+    for x, y in zip(a.values(), b.values()):
+        assert not isinstance(x, Tensor) and np.shape(x) == np.shape(y) and np.asarray(x).dtype == np.asarray(y).dtype
+        assert np.allclose(x, y, rtol=1e-6, atol=0)
+
+
+def differences(f, x, h=1e-5):
+    "The Jacobian of f at x, an array with one axis."
+    return np.stack([(f(x + h * e) - f(x - h * e)) / (2 * h) for e in np.eye(len(x))], axis=-1)
+
+
+# --- values, forms and dtypes -------------------------------------------------------------------------------------
+
+def test_signatures_of_the_contract():
+    f = lambda x, y: x * x * y
+    same(grad(f)(3.0, 2.0), 12.0)
+    same(grad(f, 1)(3.0, 2.0), 9.0)
+    same(grad(f, argnums=(1, 0))(3.0, 2.0), (9.0, 12.0))
+    same(grad(f, argnums=[0])(3.0, 2.0), (12.0,))
+    same(grad(f, argnums=-1)(3.0, 2.0), 9.0)
+    same(value_and_grad(f)(3.0, 2.0), (18.0, 12.0))
+    same(jvp(f, (3.0, 2.0), (1.0, 10.0)), (18.0, 102.0))
+    same(hvp(f, (3.0, 2.0), (1.0, 10.0)), (64.0, 6.0))
+    y, pullback = vjp(f, 3.0, 2.0)
+    same((y, pullback(1.0), pullback(2.0)), (18.0, (12.0, 9.0), (24.0, 18.0)))
+    same(hessian(f, (0, 1))(3.0, 2.0), ((4.0, 6.0), (6.0, 0.0)))
+
+
+@pytest.mark.parametrize("x, expected", [(3, 6.0), (3.0, 6.0), (True, 2.0), (np.float32(3), np.float32(6)), (np.array(3.0), np.array(6.0)), (np.int64(3), np.float64(6)),
+                                         (np.array([1, 2]), np.array([2.0, 4.0])), (np.array([1, 2], np.float32), np.array([2, 4], np.float32)),
+                                         (np.array([1, 2], np.float16), np.array([2, 4], np.float16)), (np.zeros((0, 2)), np.zeros((0, 2)))])
+def test_kinds_of_arguments(x, expected):
+    got = grad(lambda x: np.sum(x * x))(x)
+    assert not isinstance(got, Tensor) and np.shape(got) == np.shape(expected) and np.asarray(got).dtype == np.asarray(expected).dtype
+    assert np.array_equal(got, expected)
+
+
+def test_float32_is_kept_everywhere():
+    x = np.array([1.0, 2.0, 3.0], np.float32)
+    f = lambda x: np.tanh(x) * 2.0
+    total = lambda x: np.sum(f(x))
+    y, pullback = vjp(f, x)
+    results = [y, pullback(np.ones(3))[0], *jvp(f, (x,), (np.ones(3),)), grad(total)(x), jacobian(f)(x), hessian(total)(x), hvp(total, (x,), (x,))[0], elementwise_grad(f)(x),
+               jacobian(lambda x: np.ones((9, 1), np.float32) * x[:2])(x)]
+    assert {r.dtype for r in results} == {np.dtype(np.float32)}
+
+
+def test_dtype_of_a_jacobian_is_that_of_the_argument_by_rows_and_by_columns():
+    for n in (1, 50): assert jacobian(lambda x: np.ones((n, 1)) * x)(np.ones(2, np.float32)).dtype == np.float32
+
+
+Pair = namedtuple("Pair", "a b")
+
+
+@dataclass(frozen=True)
+class Layer:
+    w: object
+    b: object
+    activation: object = np.tanh
+    kind: str = "dense"
+    def __call__(self, x): return self.activation(self.w * x + self.b)
+
+
+def test_trees():
+    params = OrderedDict(layer=Layer(np.ones(2), 0.5), pair=Pair([1.0, (2, None)], {"x": np.ones((2, 1), np.float32)}), empty=None, none=())
+    def f(p, x):
+        return np.sum(p["layer"](x) * 2.0) + p["pair"].a[0] * p["pair"].a[1][0] + np.sum(p["pair"].b["x"])
+    g = grad(f)(params, 0.0)
+    slope = 2 * (1 - np.tanh(0.5)**2)
+    assert type(g) is OrderedDict and type(g["layer"]) is Layer and type(g["pair"]) is Pair and g["layer"].activation is np.tanh and g["layer"].kind == "dense"
+    same((g["layer"].w, g["layer"].b, g["pair"], g["empty"], g["none"]),
+         (np.zeros(2), 2 * slope, Pair([2.0, (1.0, None)], {"x": np.ones((2, 1), np.float32)}), None, ()))
+    assert params["layer"].b == 0.5
+    check_grads(grad(f))(params, 0.25)
+
+
+def test_trees_through_every_operator():
+    f = lambda p: {"y": p["a"] * p["b"], "z": [p["a"] * 2.0, 3]}
+    at, v = {"a": np.array([1.0, 2.0]), "b": 3.0}, {"b": 1.0, "a": np.array([10.0, 20.0])}     # v's keys in another order
+    y, tangent = jvp(f, (at,), (v,))
+    same((y["y"], y["z"][0], tangent["y"], tangent["z"][0]), (np.array([3.0, 6.0]), np.array([2.0, 4.0]), np.array([31.0, 62.0]), np.array([20.0, 40.0])))
+    assert y["z"][1] == 3 and tangent["z"][1] == 0
+    J = jacobian(f)(at)
+    same(J["y"], {"a": np.diag([3.0, 3.0]), "b": np.array([1.0, 2.0])})
+    same(J["z"][1], {"a": np.zeros(2), "b": 0.0})
+    total = lambda p: np.sum(p["a"] * p["a"] * p["b"])
+    H = hessian(total)(at)
+    same(H, {"a": {"a": np.diag([6.0, 6.0]), "b": np.array([2.0, 4.0])}, "b": {"a": np.array([2.0, 4.0]), "b": 0.0}})
+    same(hvp(total, (at,), (v,)), ({"a": np.array([62.0, 124.0]), "b": 100.0},))
+    same(vjp(f, at)[1]({"z": [np.zeros(2), 0], "y": [1, 1]}), ({"a": np.array([3.0, 3.0]), "b": 3.0},))
+
+
+def test_keyword_arguments_are_handed_through():
+    f = lambda x, power=2, shift=0.0: x**power + shift
+    same(grad(f)(2.0, power=3, shift=1.0), 12.0)
+    same(jacobian(f)(np.array([2.0]), power=3), np.array([[12.0]]))
+
+
+def test_aux():
+    g, aux = grad(lambda x: (x * x, {"y": x + 1, "n": 3, "s": "text"}), has_aux=True)(2.0)
+    assert g == 4.0 and aux == {"y": 3.0, "n": 3, "s": "text"} and type(aux["y"]) is float
+    same(value_and_grad(lambda x: (x * x, x), has_aux=True)(2.0), ((4.0, 2.0), 4.0))
+
+
+# --- against independent routes -----------------------------------------------------------------------------------
+
+@settings(deadline=None, max_examples=25)
+@given(hnp.arrays(np.float64, 3, elements=st.floats(-1, 1)), st.integers(0, 2**32 - 1))
+def test_products_are_those_of_the_jacobian(x, s):
+    r = np.random.default_rng(s)
+    u, v, J = r.standard_normal(4), r.standard_normal(3), differences(network, x)
+    assert np.allclose(jacobian(network)(x), J, atol=1e-7)
+    assert np.allclose(vjp(network, x)[1](u)[0], u @ J, atol=1e-7) and np.allclose(jvp(network, (x,), (v,))[1], J @ v, atol=1e-7)
+
+
+@settings(deadline=None, max_examples=25)
+@given(hnp.arrays(np.float64, 3, elements=st.floats(-1, 1)), hnp.arrays(np.float64, 3, elements=st.floats(-2, 2)))
+def test_hessians(x, v):
+    f = lambda x: np.sum(network(x)**2)
+    H = differences(grad(f), x)
+    assert np.allclose(hessian(f)(x), H, atol=1e-6) and np.allclose(hvp(f, (x,), (v,))[0], H @ v, atol=1e-6)
+    assert np.allclose(jacobian(grad(f))(x), hessian(f)(x), atol=1e-12) and np.allclose(jvp(grad(f), (x,), (v,))[1], hvp(f, (x,), (v,))[0], atol=1e-10)
+
+
+def test_shapes_of_jacobians():
+    f = lambda x: np.sum(x, axis=0)[None] * np.ones((5, 1))
+    assert jacobian(f)(np.ones((2, 3))).shape == (5, 3, 2, 3)
+    assert hessian(f)(np.ones((2, 3))).shape == (5, 3, 2, 3, 2, 3)
+    assert jacobian(lambda x: x)(np.zeros((0, 2))).shape == (0, 2, 0, 2)
+    assert jacobian(lambda x: np.sum(x))(np.zeros(0)).shape == (0,)
+    same(jacobian(lambda t: t * np.arange(5.0))(2.0), np.arange(5.0))             # by columns, from a number
+    same(jacobian(lambda t: t * np.arange(2.0))(2.0), np.arange(2.0))             # by rows
+
+
+def test_a_jacobian_calls_the_function_once():
+    calls = []
+    def f(x): calls.append(1); return np.tanh(x)
+    jacobian(f)(np.ones(7))
+    jacobian(lambda x: f(x) * np.ones((40, 1)))(np.ones(3))
+    assert len(calls) == 2
+
+
+def test_elementwise_grad():
+    x = np.linspace(-2, 2, 7).reshape(7, 1)
+    same(elementwise_grad(np.tanh)(x), 1 - np.tanh(x)**2)
+    same(elementwise_grad(elementwise_grad(np.sin))(x), -np.sin(x))
+    same(elementwise_grad(lambda x, y: x * y, (0, 1))(x, 2.0 * x), (2.0 * x, x))
+
+
+# --- zeros ------------------------------------------------------------------------------------------------------
+
+X = np.ones((2, 3), np.float32)
+
+
+def test_no_dependence_is_zeros_and_no_error():
+    c = np.array([1.0, 2.0])
+    for f in (lambda x: 2.0, lambda x: 3, lambda x: np.float64(2), lambda x: np.array(2.0), lambda x: stop_gradient(np.sum(x)), lambda x: np.argmax(x)):
+        same(grad(f)(X), np.zeros((2, 3), np.float32))
+        same(hvp(f, (X,), (X,)), (np.zeros((2, 3), np.float32),))
+        same(jacobian(f)(X), np.zeros((2, 3), np.float32))
+        same(hessian(f)(X), np.zeros((2, 3, 2, 3), np.float32))
+        assert grad(f)(1.5) == 0.0 and type(grad(f)(1.5)) is float
+    same(jvp(lambda x: c, (X,), (X,)), (c, np.zeros(2)))
+    same(vjp(lambda x: c, X)[1](c), (np.zeros((2, 3), np.float32),))
+    same(jacobian(lambda x: c)(X), np.zeros((2, 2, 3), np.float32))
+    same(elementwise_grad(lambda x: c)(X), np.zeros((2, 3), np.float32))
+    same(grad(lambda x, y: np.sum(y), (0, 1))(X, c), (np.zeros((2, 3), np.float32), np.ones(2)))
+    same(grad(grad(lambda x: 3.0 * x))(1.0), 0.0)
+    same(hessian(lambda x: np.sum(x))(np.ones(2)), np.zeros((2, 2)))
+
+
+# --- nesting ----------------------------------------------------------------------------------------------------
+
+def test_the_two_nestings_of_the_contract():
+    same(grad(lambda x: grad(lambda y: x * x * y)(1.0))(3.0), 6.0)
+    same(grad(lambda x: x * grad(lambda y: x + y)(2.0))(1.0), 1.0)
+
+
+def test_perturbations_are_not_confused():
+    same(grad(lambda x: x * grad(lambda y: x * y)(x))(3.0), 6.0)
+    same(grad(lambda x: x * grad(lambda y: x * y * y)(2.0))(1.0), 8.0)            # the inner y is spent: the result is plain
+    same(grad(lambda x: grad(lambda y: y * y * x)(x) + grad(lambda y: y * x)(x))(2.0), 9.0)
+    same(jvp(lambda x: x * jvp(lambda y: x * y, (x,), (1.0,))[1], (3.0,), (1.0,)), (9.0, 6.0))
+    same(jvp(lambda x: x * grad(lambda y: x * y)(x), (3.0,), (1.0,))[1], 6.0)
+    same(grad(lambda x: x * jvp(lambda y: x * y, (x,), (1.0,))[1])(3.0), 6.0)
+    same(grad(lambda x: x * jvp(lambda y: x + y, (1.0,), (1.0,))[1])(3.0), 1.0)
+    same(grad(lambda x: vjp(lambda y: x * y * y, x)[1](x)[0])(3.0), 3 * 2.0 * 9.0)     # 2 x^3
+    same(grad(lambda x: np.sum(jacobian(lambda y: x * y * y)(np.array([1.0, 2.0]))))(3.0), 6.0)
+    twice = lambda f: lambda x: f(f(x))
+    same(grad(twice(lambda x: x * x * x))(2.0), 9.0 * 2**8)
+
+
+def test_a_pullback_may_be_used_in_an_outer_derivative():
+    y, pullback = vjp(lambda x: x * x * x, 2.0)
+    assert type(y) is float
+    same(grad(lambda g: pullback(g)[0] * g)(3.0), 2 * 12.0 * 3.0)
+    same((pullback(1.0), pullback(1.0)), ((12.0,), (12.0,)))
+
+
+def test_results_are_tensors_exactly_while_somebody_can_differentiate_them():
+    w = Tensor(3.0)
+    g = grad(lambda x: x * x * w)(2.0)
+    assert isinstance(g, Tensor) and gradients(g, w) == 4.0
+    g = grad(lambda x: x * x * x)(w)
+    assert isinstance(g, Tensor) and gradients(g, w) == 18.0
+    value, g = value_and_grad(lambda x: x * x)(w)
+    assert isinstance(value, Tensor) and gradients(value, w) == 6.0
+    assert not isinstance(grad(lambda x: x * x * stop_gradient(w))(2.0), Tensor)
+    assert not isinstance(grad(lambda x: x * grad(lambda y: x * y * y)(2.0))(1.0), Tensor)
+    y, tangent = jvp(lambda x: x * w, (2.0,), (1.0,))
+    assert gradients(y, w) == 2.0 and gradients(tangent, w) == 1.0
+    kept = []
+    def f(x): kept.append(grad(lambda y: y * y * x)(2.0)); return kept[-1] * 1.0
+    grad(f)(1.0)
+    assert isinstance(kept[0], Tensor)
+    assert not isinstance(grad(lambda z: z * z * kept[0].value)(1.0), Tensor)
+
+
+def test_what_a_finished_call_left_behind_is_a_constant():
+    kept = []
+    grad(lambda x: (kept.append(x), x * x)[1])(2.0)
+    assert gradients(kept[0] * kept[0], kept[0]) == 4.0
+    with pytest.raises(ZeroDivisionError): grad(lambda x: (kept.append(x), 1 / 0)[1])(2.0)
+    assert kept[1].fn is not None
+
+
+@pytest.mark.parametrize("f, x, derivative", [(np.exp, 0.5, lambda n, x: np.exp(x)), (np.sin, 0.5, lambda n, x: np.sin(x + n * np.pi / 2)),
+                                              (lambda x: x**10, 1.5, lambda n, x: np.prod(np.arange(10.0, 10 - n, -1)) * x**(10 - n))])
+def test_tenth_order(f, x, derivative):
+    for n in range(11):
+        assert np.isclose(f(x), derivative(n, x), rtol=1e-9)
+        f = grad(f)
+
+
+def test_tenth_order_of_tanh_written_out():
+    def tanh(x): e = np.exp(-2.0 * x); return (1.0 - e) / (1.0 + e)
+    P = np.polynomial.Polynomial([0, 1])
+    for _ in range(10): P, tanh = P.deriv() * np.polynomial.Polynomial([1, 0, -1]), grad(tanh)
+    before, expected = Tensor(0.0).order, P(np.tanh(0.5))
+    assert np.isclose(tanh(0.5), expected, rtol=1e-9)
+    assert Tensor(0.0).order - before < 1_000_000     # Tensors made: a few seconds' worth at the most
+
+
+def test_an_inner_derivative_in_a_long_outer_history_looks_at_its_own_part_only(monkeypatch):
+    def descend(x, steps):
+        for _ in range(steps): x = x - 0.001 * grad(lambda y: y * y)(x)
+        return x
+    looks = []
+    for module in (tensor, backward, transforms):        # every look at a node asks for its type
+        monkeypatch.setattr(module, "isinstance", lambda *a: looks.append(1) or isinstance(*a), raising=False)
+    counts = []
+    for steps in (50, 500):
+        looks.clear()
+        assert np.isclose(grad(lambda x: descend(x, steps))(1.0), 0.998**steps)
+        counts.append(len(looks))
+    assert counts[1] < 11 * counts[0]                 # 100 if each step looked through the whole history
+
+
+def test_higher_orders_of_arrays_by_check_grads():
+    x, v = rng.standard_normal(3), rng.standard_normal(3)
+    f = lambda x: np.sum(network(x)**2)
+    check_grads(grad(f))(x)
+    check_grads(lambda x, v: jvp(network, (x,), (v,)))(x, v)
+    check_grads(lambda x, u: vjp(network, x)[1](u)[0])(x, rng.standard_normal(4))
+    check_grads(lambda x, v: hvp(f, (x,), (v,))[0], order=1)(x, v)
+    check_grads(jacobian(network), order=1)(x)
+
+
+# --- complex ----------------------------------------------------------------------------------------------------
+
+def test_complex_convention():
+    z = 1.0 + 2.0j
+    assert np.isclose(grad(lambda z: z * z * z)(z), 3 * z * z)
+    assert np.isclose(grad(lambda z: np.real(z * np.conj(z)))(z), 2 * np.conj(z))
+    assert np.isclose(grad(lambda z: np.imag(z))(z), -1j)
+    assert np.isclose(jvp(lambda z: np.conj(z) * z * z, (z,), (1j,))[1], np.conj(1j) * z * z + np.conj(z) * 2 * z * 1j)
+    w = np.array([1 + 1j, 2 - 1j], np.complex64)
+    assert grad(lambda w: np.real(np.sum(w * w)))(w).dtype == np.complex64
+    assert np.allclose(hvp(lambda w: np.real(np.sum(w * w * w)), (w,), (np.array([1j, 1]),))[0], 6 * w * np.array([1j, 1]))
+
+
+def test_complex_jacobians():
+    x, c = np.array([0.5, 1.0]), np.array([1 + 1j, 2j])
+    assert np.allclose(jacobian(lambda x: np.exp(c * x))(x), np.diag(c * np.exp(c * x)))           # real to complex: by columns
+    assert np.allclose(jacobian(lambda z: z * z)(c), np.diag(2 * c))                                # holomorphic
+    assert np.allclose(jacobian(lambda z: np.real(z * np.conj(z)) * np.ones((9, 1)))(c)[0], np.diag(2 * np.conj(c)))    # to real: by rows
+    with pytest.raises(TypeError, match="complex128.*jvp or jacobian"): grad(lambda x: np.sum(c * x))(x)
+    with pytest.raises(TypeError, match="complex128"): elementwise_grad(lambda x: c * x)(x)
+
+
+# --- the caller's arrays ------------------------------------------------------------------------------------------
+
+def test_results_belong_to_the_caller():
+    a, b = grad(lambda a, b: np.sum(a + b), (0, 1))(np.ones(3), np.ones(3))
+    a += 5
+    assert np.array_equal(b, np.ones(3))
+    g = np.ones(3)
+    _, pullback = vjp(lambda x: x, np.ones(3))
+    out = pullback(g)[0]
+    out += 5
+    assert np.array_equal(g, np.ones(3)) and np.array_equal(pullback(g)[0], np.ones(3))
+
+
+def test_nothing_is_written_to():
+    x = np.ones(3); x.flags.writeable = False
+    f = lambda x: np.sum(np.tanh(x) * x)
+    grad(f)(x), hessian(f)(x), hvp(f, (x,), (x,)), jvp(f, (x,), (x,))
+
+
+def test_no_garbage_is_left_for_the_collector():
+    import gc
+    gc.collect(); gc.disable()
+    try:
+        for _ in range(3): hvp(lambda x: np.sum(network(x)), (np.ones(3),), (np.ones(3),)), jacobian(network)(np.ones(3))
+        assert not [o for o in gc.get_objects() if isinstance(o, Tensor) and o.fn is not None and o.fn.__name__ in ("identity", "bundle", "spent")]
+    finally: gc.enable()
+
+
+def test_threads():
+    f = grad(grad(lambda x: np.sum(network(x)**2 * x[0]) if np.ndim(x) else np.tanh(x) * x))
+    xs = np.linspace(-1, 1, 200)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool: together = list(pool.map(f, xs))
+    finally: sys.setswitchinterval(before)
+    assert together == [f(x) for x in xs]
+
+
+# --- errors -----------------------------------------------------------------------------------------------------
+
+f = lambda x, y: x * y
+
+
+@pytest.mark.parametrize("call, kind, message", [
+    (lambda: grad(lambda x: x * 2)(np.ones((2, 3))), ValueError, r"scalar.*shape \(2, 3\)"),
+    (lambda: grad(lambda x: np.ones(4))(1.0), ValueError, r"scalar.*shape \(4,\)"),
+    (lambda: grad(lambda x: (x, x))(1.0), TypeError, "scalar.*tuple.*has_aux"),
+    (lambda: grad(lambda x: None)(1.0), TypeError, "scalar.*NoneType"),
+    (lambda: grad(lambda x: x, has_aux=True)(1.0), TypeError, "pair.*has_aux"),
+    (lambda: grad(3.0), TypeError, "f: expected a function, got float"),
+    (lambda: grad(f)(x=1.0, y=2.0), ValueError, "argnums.*0 positional.*got 0"),
+    (lambda: grad(f, 2)(1.0, 2.0), ValueError, "argnums.*got 2"),
+    (lambda: grad(f, (0, -2))(1.0, 2.0), ValueError, "argnums.*once"),
+    (lambda: grad(f, 1.5)(1.0, 2.0), TypeError, "float"),
+    (lambda: grad(f)({"w": [{1.0}]}, 2.0), TypeError, r"argument 0\['w'\]\[0\].*got set"),
+    (lambda: grad(f)(np.array(["a"]), 2.0), TypeError, "argument 0.*dtype"),
+    (lambda: vjp(f, 1.0, 2.0)[1](np.ones(2)), ValueError, r"g: expected shape \(\), got \(2,\)"),
+    (lambda: vjp(lambda x: {"a": x}, 1.0)[1]({"b": 1.0}), ValueError, r"g: expected.*\['a'\].*\['b'\]"),
+    (lambda: vjp(f, 1.0, 2.0)[1](1j), TypeError, "g: expected real.*complex"),
+    (lambda: vjp(lambda x: {x}, 1.0), TypeError, "result of f.*got set"),
+    (lambda: jvp(f, 1.0, 2.0), TypeError, "primals.*tuple.*got float"),
+    (lambda: jvp(f, (1.0, 2.0), (1.0,)), ValueError, "tangents.*2 primals, got 1"),
+    (lambda: jvp(f, (1.0, {"a": 2.0}), (1.0, {"a": np.ones(3)})), ValueError, r"tangents\[1\]\['a'\]: expected shape \(\), got \(3,\)"),
+    (lambda: jvp(f, (1.0, 2.0), (1.0, "up")), TypeError, r"tangents\[1\].*got str"),
+    (lambda: hvp(f, (1.0, 2.0), (1.0, np.ones(2))), ValueError, r"tangents\[1\]: expected shape"),
+    (lambda: hvp(lambda x: x, (np.ones(2),), (np.ones(2),)), ValueError, r"scalar.*shape \(2,\)"),
+])
+def test_errors_name_what_was_expected_and_what_came(call, kind, message):
+    with pytest.raises(kind, match=message): call()
