@@ -10,7 +10,7 @@ Tidying takes away what does (execution counts, progress bars, the kernel's temp
 that kind (times, memory addresses, paths) is refused.
 """
 import argparse, base64, difflib, hashlib, io, json, os, re, sys, tempfile, time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -174,14 +174,14 @@ def plain(error):
 
 
 def attempt(path):
-    "`executed`, or the story of what went wrong, for a pool of processes"
+    "`executed`, or the story of what went wrong"
     try: return executed(path), None
     except (CellExecutionError, DeadKernelError, TimeoutError) as e: return None, plain(e)
 
 
 def execute_all(paths, jobs):
     "(path, notebook, error) for each path, in order, as they are done"
-    with ProcessPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool:  # a thread only waits; every kernel is a process of its own
         for path, (nb, error) in zip(paths, pool.map(attempt, paths)): yield path, nb, error
 
 
