@@ -312,7 +312,7 @@ def einsum_way_back(
     contract = ",".join([*terms[:i], output, *terms[i + 1:]]) + "->" + arrived
     return EinsumBack(contract, ",".join([arrived, *(d for d, _ in deltas)]) + "->" + placed, tuple(deltas))
 
-# %% ../nbs/06_contraction.ipynb #2e185c41
+# %% ../nbs/06_contraction.ipynb #e4b73d2a
 def delta(letters: str, n: int, x):
     "The Kronecker delta of length `n` for two letters, an array of ones for one; of the kind and dtype of `x`."
     k = np.arange(n, like=raw(x))
@@ -322,7 +322,7 @@ def einsum_back(position, Q, C, subscripts, *operands, optimize=False):
     "The adjoint of the operand at this position of the call (the subscripts are at position 0)."
     i, x = position - 1, operands[position - 1]
     way = einsum_way_back(subscripts, tuple(o.shape for o in operands), i)
-    if not isinstance(optimize, (bool, str)): optimize = True      # a path that was made for the call forward does not fit
+    if not isinstance(optimize, (bool, str)): optimize = True      # the forward call's path would be a bad order here
     adjoint = np.einsum(way.contract, *operands[:i], Q, *operands[i + 1:], optimize=optimize)
     if way.deltas: adjoint = np.einsum(way.spread, adjoint, *(delta(d, n, x) for d, n in way.deltas))
     return np.reshape(adjoint, x.shape) if adjoint.shape != x.shape else adjoint

@@ -1,6 +1,7 @@
 """Contractions: every form of axes and of einsum, against differences, against a relabelled einsum, and one order up."""
 import itertools
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -295,6 +296,17 @@ def test_a_constant_costs_nothing():
     assert calls.count(np.tensordot) == 2        # forward, and for A; none for B
 
 
+@pytest.mark.parametrize("A_shape, B_shape, wanted", [((200, 2, 30), (30, 40), 1), ((30, 40), (200, 40, 2), 0)])
+def test_the_adjoint_of_a_single_matrix_never_has_a_stack(A_shape, B_shape, wanted):
+    tensors = [Tensor(np.ones(s)) for s in (A_shape, B_shape)]
+    y = tensors[0] @ tensors[1]
+    g = np.ones(y.shape)
+    tracemalloc.start()
+    try: gradients(y, tensors[wanted], g)
+    finally: peak = tracemalloc.get_traced_memory()[1]; tracemalloc.stop()
+    assert peak < 200 * 30 * 40 * 8 / 2      # half of what a stack of adjoints would take
+
+
 # --- einsum -------------------------------------------------------------------------------------------------------
 
 EINSUM = [  # subscripts and shapes
@@ -430,6 +442,20 @@ def test_dask_stays_lazy_and_agrees():
         for got, want in zip((z.value, *grads), (y, *expected)):
             assert got.shape == want.shape and got.dtype == want.dtype, name
             np.testing.assert_array_equal(got.compute(), want, err_msg=name)
+
+
+def test_second_order_on_dask():
+    da = pytest.importorskip("dask.array")
+    rng = np.random.default_rng(0)
+    arrays = [whole(rng, (4, 3, 2)), whole(rng, (2, 3, 5))]
+    def second(*arrays):
+        a, b = map(Tensor, arrays)
+        c = np.tensordot(a, b, ([1, 2], [1, 0]))
+        first = gradients(np.einsum("ij,ij->", c, c), a, create_graph=True)
+        return gradients(np.tensordot(first, first, 3), [a, b])
+    lazy = second(*[da.from_array(x, chunks=2) for x in arrays])
+    assert all(isinstance(x, da.Array) for x in lazy)
+    for got, expected in zip(lazy, second(*arrays)): same(got.compute(), expected)
 
 
 # --- derivation ---------------------------------------------------------------------------------------------------
