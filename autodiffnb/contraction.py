@@ -485,7 +485,7 @@ def _repr_latex_(self) -> str:
 
 Derivation._repr_markdown_, Derivation._repr_latex_ = _repr_markdown_, _repr_latex_
 
-# %% ../nbs/06_contraction.ipynb #5d8d032c
+# %% ../nbs/06_contraction.ipynb #2b801d3a
 def least_rank(axes: tuple[int, ...]) -> int:
     "The least number of axes that has all of `axes`, and two more."
     return max(len(axes) + 2, max(axes, default=0) + 1, -min(axes, default=0))
@@ -500,8 +500,7 @@ def checked_shapes(shapes, count: int | None) -> tuple:
 
 def checked_names(names, count: int) -> tuple[str, ...]:
     "`names`, or A, B, ... if there are none; a `ValueError` says what is wrong with them."
-    if names is None: return tuple("ABDEFGHIKLMNOPRSTUVWXYZ"[:count])
-    names = tuple(names)
+    names = tuple("ABDEFGHIKLMNOPRSTUVWXYZ"[:count] if names is None else names)
     if len(names) != count or len({*names, "C", "Q"}) < count + 2 or not all(isinstance(n, str) and n.isidentifier() for n in names):
         raise ValueError(f"names: expected {count} different names, none of them C or Q, got {names}")
     return names

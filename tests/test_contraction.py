@@ -546,7 +546,7 @@ def test_ranks_without_shapes(axes, ranks):
     ((1, 5), "shapes: expected a shape for each operand"), (("ij,jk", [(2, 3)]), "shapes: expected 2 shapes"), (("ij,jk", [(2, 3), (4, 5)]), "the index 'j'"),
     (("ij->k",), "'k', which no operand has"), (("...i->...",), "shapes are needed"), (("i!",), "expected letters"), (("ij", [(2, -3)]), "not negative"),
     ((1, None, ("A",)), "names: expected 2 different names"), ((1, None, ("A", "A")), "names: "), ((1, None, ("A", "Q")), "none of them C or Q"), ((1, None, ("A", "not a name")), "names: "),
-    ((1, None, ("A", 5)), "names: ")])
+    ((1, None, ("A", 5)), "names: "), ((",".join(["i"] * 24) + "->",), "names: expected 24 different names")])
 def test_bad_derivations_are_clear_errors(arguments, what):
     with pytest.raises(ValueError, match=re.escape(what)): derivation(*arguments)
 
