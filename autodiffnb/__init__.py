@@ -1,1 +1,12 @@
+"""autodiffnb: automatic differentiation for NumPy, written as a book of notebooks."""
 __version__ = "0.1.0"
+
+from autodiffnb.tensor import Tensor, ancestors, defvjp, primitive, topological_order
+from autodiffnb.backward import gradients, stop_gradient
+from autodiffnb.check import check_grads
+from autodiffnb import elementwise, reduction, shaping  # file their rules
+from autodiffnb.contraction import derivation, tensorcontract
+from autodiffnb.softmax import log_softmax, logsumexp, softmax
+from autodiffnb.loss import accuracy, cross_entropy, nll
+from autodiffnb.transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from autodiffnb.data import fashion_mnist, minibatches

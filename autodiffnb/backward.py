@@ -22,7 +22,7 @@ def sum_to(g, shape: tuple[int, ...]):
     if any(n < 0 or shape[n - extra] != 1 for n in grown): raise ValueError(f"a vjp returned shape {g.shape} for an argument of shape {shape}")
     return g.sum(axis=(*range(extra), *grown)).reshape(shape)
 
-# %% ../nbs/01_backward.ipynb #2bd9d7ab
+# %% ../nbs/01_backward.ipynb #6600b653
 def conform(g, x, broadcasts: bool = True):
     "The adjoint `g` with the shape, dtype and realness of the argument `x`, whose numbers are not looked at."
     shape, dtype = getattr(x, "shape", ()), getattr(x, "dtype", None) or type(x)
@@ -31,7 +31,7 @@ def conform(g, x, broadcasts: bool = True):
         g = sum_to(g, shape)
     if type(g) is dtype or getattr(g, "dtype", None) is dtype: return g
     if np.iscomplexobj(g) and not np.iscomplexobj(x): g = np.real(g)
-    if dtype in (float, complex): return g.item() if isinstance(g, (np.generic, np.ndarray)) else g
+    if dtype is float or dtype is complex: return g.item() if isinstance(g, (np.generic, np.ndarray)) else g
     return g.astype(dtype) if hasattr(g, "dtype") else np.asarray(g, dtype)
 
 # %% ../nbs/01_backward.ipynb #7bf666af
@@ -112,7 +112,7 @@ def own(grads: list, g) -> list:
             taken.add(id(owner))
     return grads
 
-# %% ../nbs/01_backward.ipynb #432e9abf
+# %% ../nbs/01_backward.ipynb #6e0424b7
 def gradients(
     output: Any, # a Tensor, or a constant (all its gradients are zero)
     inputs: Tensor | list | tuple | dict, # a Tensor, or a list, tuple or dict of them
@@ -127,7 +127,7 @@ def gradients(
     adjoints = {}
     if isinstance(output, Tensor) and (start := seed(output, g, create_graph)) is not None and (path := path_between(inputs, output)):
         adjoints = sweep(path, start, inputs, recorded=create_graph)
-    grads = [adjoints[t] if t in adjoints else 0.0 * t.value if type(t.value) in (float, complex) else np.zeros_like(t.value) for t in inputs]
+    grads = [adjoints[t] if t in adjoints else type(t.value)(0) if type(t.value) in (float, complex) else np.zeros_like(t.value) for t in inputs]
     return type(inputs)(grads if create_graph else own(grads, g))
 
 # %% ../nbs/01_backward.ipynb #3239d80c

@@ -62,7 +62,7 @@ def reshape(self, *shape: int, order: str = "C", copy: bool | None = None) -> Te
     "This Tensor's numbers in another shape, given as one tuple or as numbers; one length may be -1."
     return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)
 
-# %% ../nbs/04_reduction.ipynb #c6060ec8
+# %% ../nbs/04_reduction.ipynb #323f100c
 @primitive
 def cast(x, dtype):
     "`x` with another floating-point or complex `dtype`."
@@ -77,7 +77,7 @@ def astype(self, dtype: Any, copy: bool = True) -> Tensor:
     if dtype.kind not in "fc": return cast(self.value, dtype)
     return self if dtype == getattr(self.value, "dtype", None) else cast(self, dtype=dtype)
 
-if hasattr(np, "astype"): implements(np.astype)(lambda x, dtype, /, *, copy=True, device=None: x.astype(dtype))
+if hasattr(np, "astype"): entries[np.astype] = lambda x, dtype, /, *, copy=True, device=None: x.astype(dtype)
 
 # %% ../nbs/04_reduction.ipynb #f9db3d6d
 defvjp(np.where, None, lambda g, y, c, a, b: np.where(c, g, 0),
@@ -87,7 +87,7 @@ defvjp(np.where, None, lambda g, y, c, a, b: np.where(c, g, 0),
 def _where(condition, *choices):
     return record(np.where, (raw(condition), *choices)) if choices else np.nonzero(raw(condition))
 
-# %% ../nbs/04_reduction.ipynb #1fef183a
+# %% ../nbs/04_reduction.ipynb #94fd8a42
 def settings(**given) -> dict:
     "The settings that differ from NumPy's defaults."
     return {name: value for name, value in given.items() if value is not None and value is not False}
@@ -95,7 +95,9 @@ def settings(**given) -> dict:
 def prepared(fn, a, dtype=None, out=None, where=True, fill=0):
     "The argument of the reduction `fn` once `dtype=` and `where=` are dealt with."
     if out is not None: raise refusal(fn, "out= writes into an array; use the value that is returned")
-    if dtype is not None: a = a.astype(dtype)
+    if dtype is not None:
+        if np.dtype(dtype).kind not in "fc": raise refusal(fn, f"dtype={np.dtype(dtype)} has no derivative; expected a floating-point dtype")
+        a = a.astype(dtype)
     return a if where is True else np.where(np.broadcast_to(raw(where), a.shape), a, fill)
 
 # %% ../nbs/04_reduction.ipynb #699f35e1

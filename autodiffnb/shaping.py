@@ -228,15 +228,16 @@ def _take_along_axis(arr, indices, axis=-1):
     grid[axis] = indices
     return arr[tuple(grid)]
 
-# %% ../nbs/05_shaping.ipynb #8f9c9d39
-for fn, order in ((np.sort, np.argsort), (np.partition, np.argpartition)):
-    entries[fn] = lambda a, *args, axis=-1, order=order, **params: sorted_by(order, a, axis, *args, **params)
-
-def sorted_by(order, a, axis, *args, **params):
-    "The numbers of `a` in the order that `order` gives them; it has no derivative, only the numbers have."
+# %% ../nbs/05_shaping.ipynb #9022627a
+def sorted_by(order, a, *args, axis=-1, **params):
+    "The numbers of `a` in the order that `order` finds."
     if axis is None: a, axis = np.reshape(a, -1), -1
     return np.take_along_axis(a, order(a, *args, axis=axis, **params), axis)
 
+entries[np.sort] = lambda a, axis=-1, **params: sorted_by(np.argsort, a, axis=axis, **params)
+entries[np.partition] = lambda a, kth, axis=-1, **params: sorted_by(np.argpartition, a, kth, axis=axis, **params)
+
+# %% ../nbs/05_shaping.ipynb #24f474d2
 @implements(np.flip)
 def _flip(m, axis=None):
     axes = range(m.ndim) if axis is None else normalize_axis_tuple(axis, m.ndim)
