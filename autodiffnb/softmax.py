@@ -31,7 +31,7 @@ def softmax(
 
 defvjp(softmax, lambda g, y, z, axis=-1: y * (g - (g * y).sum(axis=axis, keepdims=True)))
 
-# %% ../nbs/07_softmax.ipynb #0e6ca2cb
+# %% ../nbs/07_softmax.ipynb #6300f9ae
 @primitive
 def logsumexp(
     z: Any, # of any shape
@@ -42,7 +42,7 @@ def logsumexp(
     d, m = shifted(z, axis)
     with np.errstate(divide="ignore"):
         y = np.log(np.exp(d).sum(axis=axis, keepdims=True)) + m
-    return y if keepdims else y.squeeze(axis=axis)
+    return y if keepdims else y.squeeze(axis=axis)[()]
 
 defvjp(logsumexp, lambda g, y, z, axis=-1, keepdims=False: (g if keepdims else np.expand_dims(g, axis)) * softmax(z, axis))
 
