@@ -19,8 +19,8 @@ from .reduction import along, as_shape, cast, settings
 __all__ = ['SIMPLE', 'scatters', 'inverse_permutation', 'phantom', 'permuted', 'reshaped', 'transpose', 'flatten', 'join', 'pile',
            'slice_of_join', 'joined', 'columns', 'joined_after', 'pieces', 'parts', 'is_basic', 'names_once',
            'scatter_numpy', 'spelled_out', 'scatter_by_asking', 'scatter_add', 'getitem', 'raising', 'positions',
-           'sorted_by', 'differences', 'moved', 'selection_shape', 'written', 'survivors', 'replace', 'At', 'Places',
-           'rounds', 'changed_by']
+           'sorted_by', 'differences', 'moved', 'clip', 'selection_shape', 'written', 'survivors', 'replace', 'At',
+           'Places', 'rounds', 'changed_by']
 
 # %% ../nbs/05_shaping.ipynb #1f5ae505
 def inverse_permutation(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -289,13 +289,18 @@ entries[np.diagflat] = lambda v, k=0: np.diag(np.reshape(v, -1), k)
 for fn in (np.tril, np.triu):
     entries[fn] = lambda m, k=0, fn=fn: np.where(fn(np.ones(m.shape[-2:], bool), k), m, 0)
 
-# %% ../nbs/05_shaping.ipynb #7c161494
+# %% ../nbs/05_shaping.ipynb #afed44cc
 @implements(np.clip)
 def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
     if out is not None: raise refusal(np.clip, "out= writes into an array; use the value that is returned")
     for bound, inner in ((a_min if min is None else min, np.maximum), (a_max if max is None else max, np.minimum)):
         if bound is not None: a = inner(a, bound)
     return a
+
+@method
+def clip(self, min: Any = None, max: Any = None, out: None = None) -> Tensor:
+    "This Tensor with nothing below `min` and nothing above `max`."
+    return _clip(self, min, max, out)
 
 @implements(np.select)
 def _select(condlist, choicelist, default=0):
