@@ -11,43 +11,52 @@ import numpy as np
 from .tensor import NOTHING, Tensor, label, made_by, method, node as make_node, rules, topological_order
 
 # %% auto #0
-__all__ = ['sum_to', 'conform', 'path_between', 'sweep', 'called_with', 'contribution', 'seed', 'own', 'gradients', 'backward',
-           'stop_gradient']
+__all__ = ['sum_to', 'conform', 'recast', 'path_between', 'sweep', 'plain_call', 'recorded_call', 'explained', 'seed', 'own',
+           'gradients', 'backward', 'stop_gradient']
 
-# %% ../nbs/01_backward.ipynb #5fc43cb9
+# %% ../nbs/01_backward.ipynb #c5e153d8
 def sum_to(g, shape: tuple[int, ...]):
     "Undo broadcasting: sum `g` over the axes along which an argument of this `shape` was repeated."
-    extra = len(g.shape) - len(shape)
-    grown = [n for n, length in enumerate(shape, extra) if length != g.shape[n]] if extra >= 0 else [-1]
-    if any(n < 0 or shape[n - extra] != 1 for n in grown): raise ValueError(f"a vjp returned shape {g.shape} for an argument of shape {shape}")
+    given = g.shape
+    extra = len(given) - len(shape)
+    if extra >= 0 and given[extra:] == shape: return g.sum(axis=tuple(range(extra)))
+    grown = [n for n, length in enumerate(shape, extra) if n < 0 or length != given[n]]
+    if any(n < 0 or shape[n - extra] != 1 for n in grown): raise ValueError(f"a vjp returned shape {given} for an argument of shape {shape}")
     return g.sum(axis=(*range(extra), *grown)).reshape(shape)
 
-# %% ../nbs/01_backward.ipynb #6600b653
+# %% ../nbs/01_backward.ipynb #9142d944
 def conform(g, x, broadcasts: bool = True):
     "The adjoint `g` with the shape, dtype and realness of the argument `x`, whose numbers are not looked at."
     shape, dtype = getattr(x, "shape", ()), getattr(x, "dtype", None) or type(x)
     if getattr(g, "shape", ()) != shape:
         if not broadcasts: raise ValueError(f"a vjp returned shape {getattr(g, 'shape', ())} for an argument of shape {shape}")
         g = sum_to(g, shape)
-    if type(g) is dtype or getattr(g, "dtype", None) is dtype: return g
-    if np.iscomplexobj(g) and not np.iscomplexobj(x): g = np.real(g)
+    return g if getattr(g, "dtype", None) is dtype else recast(g, dtype)
+
+def recast(g, dtype):
+    "`g` with this dtype, or as a number of this Python type; a real one takes the real part."
+    if type(g) is dtype: return g
+    if np.iscomplexobj(g) and dtype is not complex and (dtype is float or dtype.kind != "c"): g = np.real(g)
     if dtype is float or dtype is complex: return g.item() if isinstance(g, (np.generic, np.ndarray)) else g
     return g.astype(dtype) if hasattr(g, "dtype") else np.asarray(g, dtype)
 
-# %% ../nbs/01_backward.ipynb #7bf666af
+# %% ../nbs/01_backward.ipynb #dc0d9b56
 def path_between(
     inputs: Iterable[Tensor], # where derivatives are wanted
     output: Tensor, # what is differentiated
 ) -> list[Tensor]: # arguments before results; empty if `output` depends on no input
     "The nodes through which `output` depends on `inputs`."
     matters, path = set(inputs), []
-    for t in topological_order(output, first=min((t.order for t in matters), default=0)):
-        if t in matters or any(isinstance(a, Tensor) and a in matters for a in t.args):
+    for t in topological_order(output, first=min([t.order for t in matters], default=0)):
+        if t not in matters:
+            for a in t.args:
+                if isinstance(a, Tensor) and a in matters: break
+            else: continue
             matters.add(t)
-            path.append(t)
+        path.append(t)
     return path if output in matters else []
 
-# %% ../nbs/01_backward.ipynb #adaa1532
+# %% ../nbs/01_backward.ipynb #2f67fdf4
 def sweep(
     path: list[Tensor], # arguments before results, as from `path_between`
     g: Any, # the adjoint of the last node on it
@@ -58,35 +67,33 @@ def sweep(
     wanted, on_path, adjoints = set(wanted), set(path), {path[-1]: g}
     for t in reversed(path):
         g = adjoints.get(t) if t in wanted else adjoints.pop(t, None)
-        if g is None: continue
-        y, args = called_with(t, recorded)
+        if g is None or t.fn is None: continue
+        rule = rules[t.fn]
+        y, args = recorded_call(t) if recorded else plain_call(t, rule)
         for i, a in enumerate(t.args):
             if isinstance(a, Tensor) and a in on_path:
-                term = contribution(t, i, g, y, args)
-                if term is not None: adjoints[a] = adjoints[a] + term if a in adjoints else term
+                try: term = (vjp := rule.vjps[i]) and conform(vjp(g, y, *args, **t.params), a.value, rule.broadcasts)
+                except Exception as error: raise explained(error, t, i)
+                if vjp: adjoints[a] = adjoints[a] + term if a in adjoints else term
     return adjoints
 
-# %% ../nbs/01_backward.ipynb #f73e9c32
-def called_with(t, recorded):
-    "The result and the arguments of the call that made `t`, as its rule wants them."
-    if recorded:
-        kept = [make_node(value, fn, t.args, t.params) for fn, value in zip(getattr(t.fn, "kept", ()), t.kept)]
-        return ((t, *kept) if kept else t), t.args
+# %% ../nbs/01_backward.ipynb #4c16703b
+def plain_call(t, rule):
+    "The plain result and arguments of the call that made `t`, as its rule wants them."
     args = [a.value if isinstance(a, Tensor) else a for a in t.args]
-    if t.fn is not None and not rules[t.fn].broadcasts:
-        args = [np.asarray(a) if type(a) in (float, complex) else a for a in args]
+    if not rule.broadcasts: args = [np.asarray(a) if type(a) in (float, complex) else a for a in args]
     return ((t.value, *t.kept) if t.kept else t.value), args
 
-# %% ../nbs/01_backward.ipynb #afe8ad79
-def contribution(t, i, g, y, args):
-    "What the call that made `t` adds to the adjoint of its argument `i`; None if it is constant there."
-    rule = rules[t.fn]
-    try:
-        vjp = rule.vjps[i]
-        return vjp and conform(vjp(g, y, *args, **t.params), t.args[i].value, rule.broadcasts)
-    except Exception as error:
-        error.add_note(f"while differentiating {made_by(t)} for its argument {i}")
-        raise
+# %% ../nbs/01_backward.ipynb #63b25d65
+def recorded_call(t):
+    "The result and arguments of the call that made `t` as Tensors, so that calls on them are recorded."
+    if not t.kept: return t, t.args
+    return (t, *[make_node(value, fn, t.args, t.params) for fn, value in zip(t.fn.kept, t.kept)]), t.args
+
+def explained(error, t, i):
+    "`error` with a note that says which rule raised it."
+    error.add_note(f"while differentiating {made_by(t)} with respect to its argument {i}")
+    return error
 
 # %% ../nbs/01_backward.ipynb #8981e151
 def seed(output: Tensor, g=None, recorded=False):

@@ -7,16 +7,17 @@ Docs: https://autodiffnb.github.io/autodiffnb/softmax.html.md"""
 # %% auto #0
 __all__ = ['log_softmax', 'shifted', 'softmax', 'logsumexp', 'log_softmax_and_softmax']
 
-# %% ../nbs/07_softmax.ipynb #9588eb5f
+# %% ../nbs/07_softmax.ipynb #4e299821
 from typing import Any
 import numpy as np
-from .tensor import defvjp, primitive
+from .tensor import defvjp, leaf_value, primitive
 
-# %% ../nbs/07_softmax.ipynb #7e241e20
+# %% ../nbs/07_softmax.ipynb #e42fba16
 def shifted(z, axis):
-    "`z` minus its greatest entry along `axis` where that is finite, and that entry."
-    m = z.max(axis=axis, keepdims=True)
-    m = np.where(np.isfinite(m), m, 0)
+    "`z` minus its greatest entry along `axis`, and that entry, but no less than the least finite number."
+    z = leaf_value(z)
+    if not getattr(z, "shape", ()): raise ValueError(f"logits: expected an array with an axis of classes, got the number {z}")
+    m = np.maximum(z.max(axis=axis, keepdims=True), np.finfo(z.dtype).min)
     return z - m, m
 
 # %% ../nbs/07_softmax.ipynb #1ecbaa6f
