@@ -95,28 +95,28 @@ def explained(error, t, i):
     error.add_note(f"while differentiating {made_by(t)} with respect to its argument {i}")
     return error
 
-# %% ../nbs/01_backward.ipynb #8981e151
+# %% ../nbs/01_backward.ipynb #2e226ee0
 def seed(output: Tensor, g=None, recorded=False):
     "The adjoint to start from: 1 for a scalar, otherwise `g`, checked for shape and brought to the dtype of `output`."
     value = output.value
     if g is None:
-        if output.shape != (): raise ValueError(f"g: expected an adjoint of shape {output.shape}, because the output is not a scalar; got none")
-        if type(value) in (float, complex): return 1.0
-        return value.dtype.type(1) if isinstance(value, (np.generic, np.ndarray)) else np.ones_like(value)
+        if getattr(value, "shape", ()): raise ValueError(f"g: expected an adjoint of shape {output.shape}, because the output is not a scalar; got none")
+        if isinstance(value, np.generic): return type(value)(1)
+        return 1.0 if type(value) in (float, complex) else np.ones_like(value)
     if isinstance(g, Tensor) and not recorded: raise TypeError("g: expected an array, got a Tensor; pass g.value, or create_graph=True")
     if isinstance(g, (list, tuple)): g = np.asarray(g)
     if getattr(g, "shape", ()) != output.shape: raise ValueError(f"g: expected shape {output.shape}, that of the output; got {getattr(g, 'shape', ())}")
     return conform(g, value)
 
-# %% ../nbs/01_backward.ipynb #d34449b9
+# %% ../nbs/01_backward.ipynb #ac0397c6
 def own(grads: list, g) -> list:
     "`grads` with a copy of each NumPy array that is read-only or shares its memory with `g` or an earlier one."
-    taken = {id(g), id(getattr(g, "base", None))} - {id(None)}
+    taken = set() if g is None else {id(g), id(getattr(g, "base", None))} - {id(None)}
     for i, x in enumerate(grads):
         if isinstance(x, np.ndarray):
-            owner = x if x.base is None else x.base
-            if id(owner) in taken or not x.flags.writeable: grads[i] = owner = x.copy()
-            taken.add(id(owner))
+            owner = id(x if x.base is None else x.base)
+            if owner in taken or not x.flags.writeable: grads[i] = x.copy()
+            taken.add(owner)
     return grads
 
 # %% ../nbs/01_backward.ipynb #6e0424b7

@@ -168,14 +168,16 @@ def row(x):
 # %% ../nbs/06_contraction.ipynb #d151ebc2
 def matmul_back_to_A(Q, C, A, B):
     "The adjoint of A in `A @ B`, for each of the cases that `np.matmul` knows."
+    if A.ndim == B.ndim == 2: return np.matmul(Q, B.T)
     if B.ndim == 1: return np.tensordot(Q, B, ((), ()))
-    if A.ndim > 2 or A.ndim == B.ndim == 2: return np.matmul(Q, transposed(B))
+    if A.ndim > 2: return np.matmul(Q, transposed(B))
     rows = range(Q.ndim - A.ndim, Q.ndim - 1)       # the axis of Q that A's rows are on; none if A is a vector
     return np.tensordot(Q, B, (surviving(Q.ndim, rows), surviving(B.ndim, (B.ndim - 2,))))
 
 def matmul_back_to_B(Q, C, A, B):
     "The adjoint of B in `A @ B`, for each of the cases that `np.matmul` knows."
-    if A.ndim > 1 and B.ndim > 1 and (A.ndim == 2 or B.ndim > 2): return np.matmul(transposed(A), Q)
+    if A.ndim == B.ndim == 2: return np.matmul(A.T, Q)
+    if A.ndim > 1 and B.ndim > 2: return np.matmul(transposed(A), Q)
     if B.ndim > 2: return column(A) * row(Q)
     return np.tensordot(A, Q, (tuple(range(A.ndim - 1)), tuple(range(A.ndim - 1))))
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from .tensor import defvjp, leaf_value, primitive
 
-# %% ../nbs/07_softmax.ipynb #e42fba16
+# %% ../nbs/07_softmax.ipynb #d4c72405
 def shifted(z, axis):
-    "`z` minus its greatest entry along `axis`, and that entry, but no less than the least finite number."
-    z = leaf_value(z)
+    "`z` minus its greatest entry along `axis`, and that entry."
+    if not isinstance(z, np.ndarray) or z.dtype.kind != "f": z = leaf_value(z)
     if not getattr(z, "shape", ()): raise ValueError(f"logits: expected an array with an axis of classes, got the number {z}")
-    m = np.maximum(z.max(axis=axis, keepdims=True), np.finfo(z.dtype).min)
+    m = z.max(axis=axis, keepdims=True)
     return z - m, m
 
 # %% ../nbs/07_softmax.ipynb #1ecbaa6f
@@ -32,7 +32,7 @@ def softmax(
 
 defvjp(softmax, lambda g, y, z, axis=-1: y * (g - (g * y).sum(axis=axis, keepdims=True)))
 
-# %% ../nbs/07_softmax.ipynb #6300f9ae
+# %% ../nbs/07_softmax.ipynb #4c14eac7
 @primitive
 def logsumexp(
     z: Any, # of any shape
@@ -40,9 +40,11 @@ def logsumexp(
     keepdims: bool = False, # keep that axis, with length 1
 ) -> Any: # of the shape of `z` without `axis`
     "The log-sum-exp, `log(sum(exp(z)))`, stable for large entries; -inf where every entry is -inf."
-    d, m = shifted(z, axis)
-    with np.errstate(divide="ignore"):
-        y = np.log(np.exp(d).sum(axis=axis, keepdims=True)) + m
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = leaf_value(z)
+        _, m = shifted(z, axis)
+        m = np.where(np.isfinite(m), m, 0)
+        y = np.log(np.exp(z - m).sum(axis=axis, keepdims=True)) + m
     return y if keepdims else y.squeeze(axis=axis)[()]
 
 defvjp(logsumexp, lambda g, y, z, axis=-1, keepdims=False: (g if keepdims else np.expand_dims(g, axis)) * softmax(z, axis))

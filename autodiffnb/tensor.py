@@ -225,11 +225,11 @@ for name in ("sum mean prod max min var std cumsum cumprod trace diagonal ravel 
              "all any argmax argmin argsort nonzero searchsorted").split():
     setattr(Tensor, name, numpy_method(name))
 
-# %% ../nbs/00_tensor.ipynb #37a867f4
+# %% ../nbs/00_tensor.ipynb #db46a4e8
 def brief(x) -> str:
     "An argument in a few characters: its name, or its number, or its dtype and shape."
     if isinstance(x, Tensor) and x.name: return x.name
-    if isinstance(x, (bool, int, float, complex, str)) or x is None: return f"{x:g}" if isinstance(x, float) else str(x)
+    if isinstance(x, (bool, int, float, complex, str, tuple, slice)) or x is None or x is ...: return f"{x:g}" if isinstance(x, float) else str(x)
     if hasattr(x, "dtype"): return f"{x.dtype}[{', '.join(map(str, x.shape))}]"
     return type(x).__name__
 
@@ -272,7 +272,7 @@ def ancestors(output: Tensor) -> list[Tensor]:
     "Every Tensor that `output` was made from, in the order in which they were made."
     return topological_order(output)[:-1]
 
-# %% ../nbs/00_tensor.ipynb #73ea5a07
+# %% ../nbs/00_tensor.ipynb #ac226e13
 class primitive:
     "A function of plain arrays that is recorded as one call when an argument is a Tensor. Give it a rule with `defvjp`."
     def __init__(self,
@@ -285,12 +285,13 @@ class primitive:
         self.__module__, self.__qualname__ = fn.__module__, fn.__qualname__
 
     def __call__(self, *args, **params):
-        if any(isinstance(v, Tensor) for v in params.values()):
-            args, params = signature(self.fn).bind(*args, **params).args, NOTHING
-        if not any(isinstance(a, Tensor) for a in args): return self.fn(*args, **params)
+        for v in params.values():
+            if isinstance(v, Tensor): return self(*signature(self.fn).bind(*args, **params).args)
+        for a in args:
+            if isinstance(a, Tensor): break
+        else: return self.fn(*args, **params)
         if self.forward is None: return record(self, args, params)
-        refuse_tensors(self, params)
-        value, *kept = self.forward(*map(raw, args), **params)
+        value, *kept = self.forward(*[a.value if isinstance(a, Tensor) else a for a in args], **params)
         return node(value, self, args, params, kept)
 
     def __repr__(self): return f"<primitive {self.__name__}>"
