@@ -1,0 +1,696 @@
+"""Optimisers against plain NumPy, models, `fit` through every way it can end, and checkpoints through every way they can fail."""
+import csv
+import errno
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings as rules, strategies as st
+
+from autodiffnb import training as T
+from autodiffnb.backward import gradients
+from autodiffnb.loss import cross_entropy
+from autodiffnb.tensor import Tensor, numbers
+from autodiffnb.training import MLP, SGD, Adam, Diverged, History, Model, SoftmaxRegression, evaluate, fit, load, save
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def garments(n=96, classes=4, features=12, seed=0):
+    "Images of (3, features/3) around one centre for each class, and their labels"
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, n)
+    images = rng.random((classes, features))[labels] + 0.3 * rng.random((n, features))
+    return images.reshape(n, 3, -1).astype(np.float32), labels
+
+IMAGES, LABELS = garments(136)
+TRAIN, VALID = (IMAGES[:96], LABELS[:96]), (IMAGES[96:], LABELS[96:])
+
+def small(seed=0, dtype=np.float32): return SoftmaxRegression(12, 4, seed=seed, dtype=dtype)
+def deep(seed=0): return MLP((12, 5, 4), seed=seed)
+def values(model): return {name: p.value.copy() for name, p in model.params.items()}
+def same(a, b): return a.keys() == b.keys() and all(a[k].dtype == b[k].dtype and a[k].tobytes() == b[k].tobytes() for k in a)
+def quiet(*args, **kwargs): return fit(*args, progress=False, **kwargs)
+
+
+# ---------------------------------------------------------------- optimisers
+
+def sgd_by_hand(w, grads, lr, momentum):
+    velocity = [np.zeros_like(x) for x in w]
+    for g in grads:
+        velocity = [momentum * v + x for v, x in zip(velocity, g)]
+        w = [x - lr * v for x, v in zip(w, velocity)]
+    return w
+
+def adam_by_hand(w, grads, lr, beta1, beta2, eps):
+    "From the definition: means as weighted sums over all gradients so far, not as recursions"
+    for k in range(1, len(grads) + 1):
+        for i in range(len(w)):
+            mean = sum(beta1**(k - j) * grads[j - 1][i] for j in range(1, k + 1)) * (1 - beta1) / (1 - beta1**k)
+            square = sum(beta2**(k - j) * grads[j - 1][i]**2 for j in range(1, k + 1)) * (1 - beta2) / (1 - beta2**k)
+            w = [*w[:i], w[i] - lr * mean / (np.sqrt(square) + eps), *w[i + 1:]]
+    return w
+
+MAKERS = {
+    "plain": (lambda p: SGD(p, lr=0.03), lambda w, gs: sgd_by_hand(w, gs, 0.03, 0.0)),
+    "momentum": (lambda p: SGD(p, lr=0.03, momentum=0.8), lambda w, gs: sgd_by_hand(w, gs, 0.03, 0.8)),
+    "adam": (lambda p: Adam(p, lr=0.02), lambda w, gs: adam_by_hand(w, gs, 0.02, 0.9, 0.999, 1e-8)),
+    "adam, other settings": (lambda p: Adam(p, lr=0.1, betas=(0.5, 0.7), eps=0.1), lambda w, gs: adam_by_hand(w, gs, 0.1, 0.5, 0.7, 0.1)),
+}
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 2e-5)])
+def test_trajectory(name, dtype, tolerance):
+    rng = np.random.default_rng(3)
+    make, by_hand = MAKERS[name]
+    first = [rng.normal(size=(4, 3)), rng.normal(size=3), rng.normal(size=())]
+    grads = [[rng.normal(size=x.shape) for x in first] for _ in range(12)]
+    params = {f"p{i}": Tensor(np.array(x, dtype)) for i, x in enumerate(first)}
+    optimizer = make(params)
+    for g in grads: optimizer.step({name: np.array(x, dtype) for name, x in zip(params, g)})
+    for p, expected in zip(params.values(), by_hand(first, grads)):
+        assert p.dtype == dtype and p.shape == expected.shape
+        np.testing.assert_allclose(p.value, expected, rtol=tolerance, atol=tolerance)
+    assert optimizer.steps == 12
+    assert all(x.dtype == dtype for xs in optimizer.slots.values() for x in xs.values())
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_python_numbers_are_parameters_too(name):
+    make, by_hand = MAKERS[name]
+    params = {"x": Tensor(2.0)}
+    optimizer = make(params)
+    for g in (1.0, -0.5, 3.0): optimizer.step({"x": g})
+    assert type(params["x"].value) is float
+    assert params["x"].value == pytest.approx(float(by_hand([np.array(2.0)], [[np.array(g)] for g in (1.0, -0.5, 3.0)])[0]), rel=1e-12)
+
+@given(st.floats(0, 0.99), st.integers(1, 12), st.integers(0, 2**32 - 1))
+@rules(max_examples=30, deadline=None)
+def test_velocity_is_the_weighted_sum_of_all_gradients(momentum, steps, seed):
+    gs = np.random.default_rng(seed).normal(size=(steps, 3))
+    optimizer = SGD({"w": Tensor(np.zeros(3))}, lr=1.0, momentum=momentum)
+    for g in gs: optimizer.step({"w": g})
+    velocity = optimizer.slots["velocity"]["w"] if momentum else gs[-1]
+    np.testing.assert_allclose(velocity, sum(momentum**(steps - i) * g for i, g in enumerate(gs, 1)), atol=1e-12)
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_steps_write_to_arrays_of_their_own_only(name):
+    given_array = np.arange(3.0)
+    given_array.flags.writeable = False
+    p, g = Tensor(given_array), np.ones(3)
+    optimizer = MAKERS[name][0]({"w": p})
+    own = p.value
+    optimizer.step({"w": g})
+    assert p.value is own and not np.shares_memory(own, given_array)
+    assert given_array.tolist() == [0, 1, 2] and g.tolist() == [1, 1, 1]
+    optimizer.step({"w": g})
+    state, kept = optimizer.state_dict(), optimizer.state_dict()
+    optimizer.step({"w": g})
+    for slot in state["slots"]: assert np.array_equal(state["slots"][slot]["w"], kept["slots"][slot]["w"])
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_state_put_back_goes_on_bit_for_bit(name):
+    make, rng = MAKERS[name][0], np.random.default_rng(0)
+    gs = [{"w": rng.normal(size=5).astype(np.float32)} for _ in range(8)]
+    whole, part = Tensor(np.ones(5, np.float32)), Tensor(np.ones(5, np.float32))
+    one = make({"w": whole})
+    for g in gs: one.step(g)
+    first = make({"w": part})
+    for g in gs[:4]: first.step(g)
+    second = make({"w": part})
+    second.lr = 123.0
+    second.load_state_dict(first.state_dict())
+    for g in gs[4:]: second.step(g)
+    assert whole.value.tobytes() == part.value.tobytes() and second.settings == one.settings and second.steps == 8
+
+@pytest.mark.parametrize("params, error, words", [
+    ([Tensor(1.0)], TypeError, "params: expected a dict"), ({}, ValueError, "params: expected at least one"), ({"w": np.ones(2)}, TypeError, "under 'w', got ndarray"),
+    ({"w": Tensor(1.0) * 2}, ValueError, "params: expected a leaf under 'w', got a result of multiply"), ({"w": Tensor(1j)}, TypeError, "real numbers under 'w', got complex128")])
+def test_parameters_that_cannot_be_trained(params, error, words):
+    for make in (SGD, Adam):
+        with pytest.raises(error, match=words): make(params)
+
+@pytest.mark.parametrize("make, error, words", [
+    (lambda p: SGD(p, lr=0), ValueError, r"lr: expected a number in \(0, inf\), got 0"), (lambda p: SGD(p, lr=-1), ValueError, "lr: .*got -1"),
+    (lambda p: SGD(p, lr=math.nan), ValueError, "lr: .*got nan"), (lambda p: SGD(p, lr=math.inf), ValueError, "lr"), (lambda p: SGD(p, lr="fast"), TypeError, "lr: expected a number, got 'fast'"),
+    (lambda p: SGD(p, momentum=1), ValueError, r"momentum: expected a number in \[0, 1\), got 1"), (lambda p: SGD(p, momentum=-0.1), ValueError, "momentum"),
+    (lambda p: Adam(p, lr=0), ValueError, "lr"), (lambda p: Adam(p, betas=(0.9, 1.0)), ValueError, "betas: .*got 1.0"), (lambda p: Adam(p, betas=0.9), TypeError, "betas: expected two numbers, got 0.9"),
+    (lambda p: Adam(p, eps=0), ValueError, "eps")])
+def test_settings_out_of_range(make, error, words):
+    with pytest.raises(error, match=words): make({"w": Tensor(np.ones(2))})
+
+@pytest.mark.parametrize("grads", [{}, {"v": np.ones(2)}, {"w": np.ones(2), "v": np.ones(2)}, {"w": np.ones(())}, {"w": np.ones((1, 2))}, {"w": 1.0}])
+def test_wrong_gradients_change_nothing(grads):
+    p = Tensor(np.ones(2))
+    for make, _ in MAKERS.values():
+        optimizer = make({"w": p})
+        with pytest.raises(ValueError, match="grads: expected one for each parameter, of shapes"): optimizer.step(grads)
+        assert p.value.tolist() == [1, 1] and optimizer.steps == 0
+
+def test_a_state_of_something_else_changes_nothing():
+    adam = Adam({"w": Tensor(np.ones(2))}, lr=0.5)
+    for other, words in [(SGD({"w": Tensor(np.ones(2))}), "expected that of Adam, got that of SGD"), (Adam({"w": Tensor(np.ones(3))}), r"float64 \(3,\)"),
+                         (Adam({"w": Tensor(np.ones(2, np.float32))}), "float32"), (Adam({"v": Tensor(np.ones(2))}), "'v'")]:
+        with pytest.raises(ValueError, match="state: .*" + words): adam.load_state_dict(other.state_dict())
+    assert adam.lr == 0.5 and adam.steps == 0
+    with pytest.raises(ValueError, match="state"): SGD({"w": Tensor(1.0)}, momentum=0.9).load_state_dict(SGD({"w": Tensor(1.0)}).state_dict())
+
+
+# ---------------------------------------------------------------- models
+
+def test_softmax_regression_is_what_it_says():
+    model = SoftmaxRegression()
+    W, b = model.params["W"], model.params["b"]
+    assert (W.shape, b.shape, W.dtype, b.dtype) == ((784, 10), (10,), np.float32, np.float32)
+    assert W.value.std() == pytest.approx(0.01, rel=0.05) and abs(W.value.mean()) < 0.001 and not b.value.any()
+    assert np.array_equal(W.value, SoftmaxRegression(seed=0).params["W"].value) and not np.array_equal(W.value, SoftmaxRegression(seed=1).params["W"].value)
+    images = np.random.default_rng(0).random((5, 28, 28), np.float32)
+    expected = images.reshape(5, 784).astype(np.float64) @ W.value + b.value
+    for X in (images, images.reshape(5, 784)):
+        assert isinstance(model(X), Tensor) and model(X).dtype == np.float32
+        np.testing.assert_allclose(model(X).value, expected, atol=1e-5)
+        assert type(model.logits(X)) is np.ndarray and np.array_equal(model.predict(X), expected.argmax(1))
+    assert repr(model) == "SoftmaxRegression(W float32 (784, 10), b float32 (10,))"
+
+def test_mlp_against_loops():
+    model, X = MLP((12, 5, 3, 4), dtype=np.float64), np.random.default_rng(0).random((6, 12))
+    h = X
+    for i in (1, 2, 3):
+        W, b = model.params[f"W{i}"].value, model.params[f"b{i}"].value
+        h = np.array([[sum(row[f] * W[f, k] for f in range(len(row))) + b[k] for k in range(len(b))] for row in h])
+        if i < 3: h = np.where(h > 0, h, 0)
+    np.testing.assert_allclose(model(X).value, h, atol=1e-12)
+    assert list(model.params) == ["W1", "b1", "W2", "b2", "W3", "b3"]
+
+def test_he_initialisation_keeps_the_mean_square():
+    model, rng = MLP((500,) * 7), np.random.default_rng(0)
+    h = rng.normal(size=(300, 500)).astype(np.float32)
+    before = (h**2).mean()
+    for i in range(1, 7):
+        W = model.params[f"W{i}"].value
+        assert W.std() == pytest.approx((2 / 500)**0.5, rel=0.02)
+        h = np.maximum(h @ W, 0)
+        assert 0.6 < (h**2).mean() / before < 1.6
+
+@pytest.mark.parametrize("X, error, words", [
+    (np.ones((2, 11)), ValueError, r"X: expected a batch of shape \(n, 12\).*got shape \(2, 11\)"), (np.ones(12), ValueError, r"got shape \(12,\)"),
+    (np.ones((2, 3, 5)), ValueError, r"got shape \(2, 15\)"), ([[1.0] * 12], TypeError, "X: expected an array, got list")])
+def test_batches_of_another_size(X, error, words):
+    for call in (small(), small().logits, small().predict, deep()):
+        with pytest.raises(error, match=words): call(X)
+
+def test_models_take_no_rows_and_give_gradients_of_images():
+    assert small().logits(np.ones((0, 3, 4), np.float32)).shape == (0, 4)
+    X = Tensor(TRAIN[0][:3])
+    g = gradients(cross_entropy(small()(X), TRAIN[1][:3]), X)
+    assert g.shape == (3, 3, 4) and g.dtype == np.float32 and g.any()
+
+def test_sizes_of_an_mlp():
+    with pytest.raises(ValueError, match=r"sizes: expected at least features and classes, got \(12,\)"): MLP((12,))
+
+
+# ---------------------------------------------------------------- evaluate
+
+def test_evaluate_against_the_formula():
+    model, (images, labels) = deep(), VALID
+    z = model.logits(images).astype(np.float64)
+    logp = z - np.log(np.exp(z).sum(1, keepdims=True))
+    for batch_size in (1, 7, 40, 1000):
+        loss, share = evaluate(model, VALID, batch_size)
+        assert loss == pytest.approx(-logp[np.arange(40), labels].mean(), rel=1e-5) and share == pytest.approx((z.argmax(1) == labels).mean())
+
+def test_evaluate_records_nothing_of_a_model():
+    model, made = deep(), []
+    seen = lambda z, t: made.append(type(z)) or cross_entropy(z, t)
+    before = next(numbers)
+    evaluate(model, VALID, 10, loss=seen)
+    assert next(numbers) == before + 1 and made == [np.ndarray] * 4
+
+def test_evaluate_takes_any_function_and_any_labels():
+    model = deep()
+    assert evaluate(lambda X: model(X), VALID) == evaluate(model, VALID)
+    soft = np.full((40, 4), 0.25)
+    loss, share = evaluate(model, (VALID[0], soft))
+    assert loss > math.log(4) - 1e-6 and math.isnan(share)
+
+
+# ---------------------------------------------------------------- fit
+
+def reference_fit(model, epochs, lr, momentum=0.0, orders=None):
+    "float64, written out: the rows that `fit` should report, and the parameters in the end"
+    W, b = (p.value.astype(np.float64) for p in model.params.values())
+    images, labels = TRAIN[0].reshape(96, 12).astype(np.float64), TRAIN[1]
+    vW, vb, losses = 0, 0, []
+    for epoch in range(epochs):
+        order, total = np.arange(96) if orders is None else orders[epoch], 0
+        for at in range(0, 96, 20):
+            rows = order[at:at + 20]
+            z = images[rows] @ W + b
+            p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+            total -= np.log(p[np.arange(len(rows)), labels[rows]]).sum()
+            q = (p - np.eye(4)[labels[rows]]) / len(rows)
+            vW, vb = momentum * vW + images[rows].T @ q, momentum * vb + q.sum(0)
+            W, b = W - lr * vW, b - lr * vb
+        losses.append(total / 96)
+    return losses, W, b
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("seed", [None, 5])
+def test_fit_against_plain_numpy(momentum, seed):
+    "The last batch is short (96 = 4 * 20 + 16): the loss is the mean over rows, not over batches"
+    model, rng = small(dtype=np.float64), np.random.default_rng(seed)
+    orders = None if seed is None else [rng.permutation(96) for _ in range(3)]
+    losses, W, b = reference_fit(model, 3, 0.1, momentum, orders)
+    history = quiet(model, TRAIN, VALID, epochs=3, batch_size=20, optimizer=SGD(model.params, lr=0.1, momentum=momentum), shuffle=seed)
+    np.testing.assert_allclose(history["train_loss"], losses, rtol=1e-7)
+    np.testing.assert_allclose(model.params["W"].value, W, atol=1e-7)
+    np.testing.assert_allclose(model.params["b"].value, b, atol=1e-7)
+    assert (history[-1]["validation_loss"], history[-1]["validation_accuracy"]) == evaluate(model, VALID)
+
+def test_the_defaults():
+    one, other = small(), small()
+    history = quiet(one, TRAIN, epochs=2)
+    again = quiet(other, TRAIN, epochs=2, batch_size=32, optimizer=SGD(other.params, lr=0.01), shuffle=None)
+    assert same(values(one), values(other)) and history.rows == again.rows and list(history[0]) == ["epoch", "train_loss"]
+    assert one.params["W"].dtype == np.float32 and history["epoch"] == [1, 2]
+
+def test_learning_works():
+    for model, optimizer in [(m := small(), SGD(m.params, 0.1, 0.9)), (m := deep(), Adam(m.params, 0.02))]:
+        history = quiet(model, TRAIN, VALID, epochs=40, optimizer=optimizer, shuffle=0)
+        assert history[-1]["validation_accuracy"] > 0.9 and history[-1]["train_loss"] < history[0]["train_loss"] / 2
+
+def test_a_seed_repeats_and_gives_each_epoch_an_order_of_its_own():
+    seen = []
+    def look(z, t): seen.append(t.tolist()); return cross_entropy(z, t)
+    runs = []
+    for shuffle in (3, 3, 4, np.random.default_rng(3)):
+        seen.clear()
+        quiet(small(), TRAIN, epochs=2, shuffle=shuffle, loss=look)
+        runs.append(([sum(seen[:3], []), sum(seen[3:], [])]))
+    assert runs[0] == runs[1] == runs[3] != runs[2]
+    assert runs[0][0] != runs[0][1] and sorted(runs[0][0]) == sorted(runs[0][1]) == sorted(TRAIN[1].tolist())
+
+def test_only_the_optimisers_parameters_are_trained():
+    model = deep()
+    before = values(model)
+    quiet(model, TRAIN, epochs=2, optimizer=SGD({"W2": model.params["W2"]}, lr=0.1))
+    after = values(model)
+    assert [name for name in before if not np.array_equal(before[name], after[name])] == ["W2"]
+
+def test_any_callable_with_params_and_any_loss():
+    "A line fitted to points: no logits, no labels, no Model"
+    class Line:
+        def __init__(self): self.params = {"slope": Tensor(0.0), "height": Tensor(np.zeros(1))}
+        def __call__(self, X): return X @ np.ones(1) * self.params["slope"] + self.params["height"]
+    x = np.linspace(-1, 1, 50)[:, None]
+    line, y = Line(), 3 * x[:, 0] - 2
+    history = quiet(line, (x, y), (x, y), epochs=200, optimizer=SGD(line.params, lr=0.1), loss=lambda z, t: ((z - t)**2).mean())
+    assert line.params["slope"].value == pytest.approx(3, abs=1e-3) and line.params["height"].value[0] == pytest.approx(-2, abs=1e-3)
+    assert type(line.params["slope"].value) is float and math.isnan(history[-1]["validation_accuracy"]) and history[-1]["validation_loss"] < 1e-5
+
+def test_lists_and_soft_labels():
+    images, labels = TRAIN
+    one, two = small(), small()
+    assert quiet(one, [images.tolist(), labels.tolist()], epochs=1)[0]["train_loss"] == pytest.approx(quiet(small(), TRAIN, epochs=1)[0]["train_loss"], rel=1e-5)
+    soft = quiet(two, (images, np.eye(4, dtype=np.float32)[labels]), epochs=1)
+    assert soft[0]["train_loss"] == pytest.approx(quiet(small(), TRAIN, epochs=1)[0]["train_loss"], rel=1e-5)
+
+def test_epochs_is_what_the_history_has_in_the_end():
+    one, other, diary = deep(), deep(), History()
+    whole = quiet(one, TRAIN, VALID, epochs=5, optimizer=SGD(one.params, 0.1, 0.9), shuffle=1)
+    optimizer, rng = SGD(other.params, 0.1, 0.9), np.random.default_rng(1)
+    for epochs in (2, 2, 0, 5): assert quiet(other, TRAIN, VALID, epochs=epochs, optimizer=optimizer, shuffle=rng, history=diary) is diary
+    assert diary.rows == whole.rows and same(values(one), values(other))
+
+def test_callbacks():
+    model, called = small(), []
+    optimizer = SGD(model.params, lr=0.1)
+    def slower(m, o, h): assert m is model and o is optimizer; called.append(len(h)); o.lr = 0.1 / len(h)
+    history = quiet(model, TRAIN, epochs=9, optimizer=optimizer, callbacks=[slower, lambda m, o, h: len(h) == 4])
+    assert called == [1, 2, 3, 4] and len(history) == 4 and history.stopped and not history.interrupted and optimizer.lr == 0.025
+
+@pytest.mark.parametrize("arguments, error, words", [
+    (dict(train=TRAIN[0]), TypeError, "train: expected the pair .images, labels., got ndarray of 96"), (dict(train=(*TRAIN, *VALID)), TypeError, "train: .*tuple of 4"),
+    (dict(train=None), TypeError, "train: .*NoneType"), (dict(train=(TRAIN[0], TRAIN[1][:-1])), ValueError, r"train: expected as many labels as images, got shapes \(96, 3, 4\) and \(95,\)"),
+    (dict(train=(TRAIN[0][:0], TRAIN[1][:0])), ValueError, "train: expected at least one row"), (dict(validation=(VALID[0], VALID[1][:3])), ValueError, "validation: expected as many"),
+    (dict(validation=(VALID[0][:0], VALID[1][:0])), ValueError, "validation: expected at least one row"),
+    (dict(train=(TRAIN[0], np.where(np.arange(96) == 77, 4, TRAIN[1]))), ValueError, r"train: labels: .*\[0, 4\), got 4 at index \(77,\)"),
+    (dict(validation=(VALID[0], VALID[1] - 9)), ValueError, "validation: labels: "), (dict(train=(TRAIN[0], TRAIN[1] * 1.0)), TypeError, "train: labels: .*float64"),
+    (dict(train=(TRAIN[0][:, :2], TRAIN[1])), ValueError, r"train: X: expected a batch of shape \(n, 12\)"), (dict(epochs=-1), ValueError, "epochs: expected an integer of 0 or more, got -1"),
+    (dict(epochs=1.5), ValueError, "epochs: .*1.5"), (dict(batch_size=0), ValueError, "batch_size: .*0"), (dict(batch_size="all"), TypeError, "batch_size"),
+    (dict(shuffle=True), TypeError, "shuffle: .*got True"), (dict(shuffle=-1), TypeError, "shuffle: .*got -1"), (dict(shuffle="yes"), TypeError, "shuffle"),
+    (dict(model=lambda X: X), TypeError, "model: expected a callable with `params`"), (dict(optimizer=SGD(small().params)), ValueError, "optimizer: .*not among them: W, b"),
+    (dict(optimizer="SGD"), TypeError, "optimizer: expected an Optimizer"), (dict(history=[]), TypeError, "history: expected a History"),
+    (dict(loss=lambda z, t: 1.0), TypeError, "loss: expected a function that returns a Tensor, got float")])
+def test_arguments_that_are_wrong(arguments, error, words, tmp_path):
+    model = small()
+    before = values(model)
+    with pytest.raises(error, match=words): fit(**dict(dict(model=model, train=TRAIN, validation=VALID, epochs=1, progress=False, checkpoint=tmp_path / "no.npz") | arguments))
+    assert same(before, values(model)) and not list(tmp_path.iterdir())
+
+def test_a_loss_that_turns_nan_names_the_step():
+    model, diary = deep(), History()
+    optimizer = SGD(model.params, lr=0.1)
+    def worse(m, o, h): o.lr = 1e38 if len(h) == 2 else o.lr
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(Diverged) as caught: quiet(model, TRAIN, epochs=9, optimizer=optimizer, callbacks=[worse], history=diary)
+    error = caught.value
+    assert isinstance(error, FloatingPointError) and error.history is diary and len(diary) == 2
+    assert error.epoch == 3 and error.step >= 2 and not math.isfinite(error.loss)
+    assert str(error).startswith(f"epoch 3, step {error.step}: the loss is {error.loss}, one step before it was ") and "smaller learning rate" in str(error)
+
+def test_a_loss_that_turns_nan_says_why_where_it_can():
+    images = TRAIN[0].copy()
+    images[40, 0, 0] = np.nan
+    model = small()
+    with pytest.raises(Diverged, match="epoch 1, step 2: the loss is nan, one step before it was .*; the images of this batch are not finite") as caught: quiet(model, (images, TRAIN[1]), epochs=1)
+    assert all(np.isfinite(v).all() for v in values(model).values()) and len(caught.value.history) == 0
+    model.params["b"].value[0] = np.inf
+    with pytest.raises(Diverged, match="epoch 1, step 1: the loss is nan; not finite any more: b"): quiet(model, TRAIN, epochs=1)
+
+def test_what_diverges_in_the_last_step_is_found_too(tmp_path):
+    "One batch in an epoch: the loss before the only step is fine, and no later step would tell"
+    for validation in (None, VALID):
+        model = small()
+        with pytest.raises(Diverged, match="epoch 1, after step 1: .*W"): quiet(model, TRAIN, validation, epochs=1, batch_size=96, optimizer=SGD(model.params, lr=3e38), loss=lambda z, t: cross_entropy(z, t) * 1e3, checkpoint=tmp_path / "run.npz")
+        assert not list(tmp_path.iterdir())
+
+def test_interrupting_keeps_what_there_is():
+    "The interrupt comes from the keyboard's own signal, in the middle of an epoch"
+    model, diary, steps = deep(), History(), []
+    def loss(z, t):
+        steps.append(1)
+        if len(steps) == 8: os.kill(os.getpid(), signal.SIGINT)
+        return cross_entropy(z, t)
+    before = values(model)
+    history = quiet(model, TRAIN, epochs=50, history=diary, loss=loss)
+    assert history is diary and history.interrupted and len(history) == 2 and "interrupted" in repr(history) and not same(before, values(model))
+    quiet(model, TRAIN, epochs=4, history=diary)
+    assert len(diary) == 4 and not diary.interrupted
+
+def test_threads_train_apart():
+    alone, results = quiet(m := deep(), TRAIN, VALID, epochs=6, shuffle=2).rows, [None] * 4
+    def work(i): results[i] = quiet(deep(), TRAIN, VALID, epochs=6, shuffle=2).rows
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    assert results == [alone] * 4
+
+
+# ---------------------------------------------------------------- progress
+
+def test_lines_without_tqdm(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    history = fit(small(), TRAIN, VALID, epochs=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"epoch {r['epoch']}/2: train_loss {r['train_loss']:.4f}, validation_loss {r['validation_loss']:.4f}, validation_accuracy {r['validation_accuracy']:.4f}" for r in history]
+
+def test_a_bar_with_tqdm(capsys):
+    pytest.importorskip("tqdm")
+    history = fit(small(), TRAIN, epochs=3)
+    out, err = capsys.readouterr()
+    assert out == "" and "9/9" in err and "epoch=3/3" in err and f"train_loss={history[-1]['train_loss']:.4f}" in err
+
+def test_silence(capsys):
+    quiet(small(), TRAIN, epochs=1)
+    assert capsys.readouterr() == ("", "")
+
+
+# ---------------------------------------------------------------- history
+
+DIARY = History([{"epoch": i, "train_loss": 1 / i, "validation_loss": 1.5 / i, "validation_accuracy": 1 - 0.5 / i} for i in range(1, 21)])
+
+def test_history_there_and_back(tmp_path):
+    again = History.from_dict(json.loads(json.dumps(DIARY.to_dict())))
+    assert again.rows == DIARY.rows and len(DIARY) == 20 and DIARY[-1]["epoch"] == 20 and DIARY["epoch"] == list(range(1, 21)) and DIARY[:2] == DIARY.rows[:2]
+    text = DIARY.to_csv(tmp_path / "diary.csv")
+    assert (tmp_path / "diary.csv").read_bytes().decode() == text
+    table = list(csv.DictReader(io.StringIO(text)))
+    assert [{k: float(v) for k, v in row.items()} for row in table] == DIARY.rows
+    with pytest.raises(ValueError): History.from_dict({"epoch": [1, 2], "train_loss": [0.5]})
+    assert History().to_dict() == {} and len(History()) == 0 and "0 epochs" in repr(History()) and "<table" in History()._repr_html_()
+
+def test_history_with_columns_that_come_later():
+    uneven = History([{"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.4, "validation_loss": 0.6}])
+    assert math.isnan(uneven["validation_loss"][0]) and uneven["validation_loss"][1] == 0.6
+
+def test_history_shows_itself():
+    text, page = repr(DIARY), DIARY._repr_html_()
+    assert text.startswith("History of 20 epochs\n") and "..." in text and len(text.splitlines()) == 13 and text.splitlines()[-1].split() == ["20", "0.0500", "0.0750", "0.9750"]
+    assert page.count("<tr>") == 12 and "0.9750" in page and len({len(line) for line in text.splitlines()[1:]}) == 1
+
+def test_history_plots_itself():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    axes = DIARY.plot()
+    assert [len(ax.lines) for ax in axes] == [2, 1] and axes[0].get_title() == "loss: train 0.050, validation 0.075" and axes[1].get_title() == "accuracy: validation 0.975"
+    assert axes[0].lines[0].get_ydata().tolist() == DIARY["train_loss"] and axes[0].lines[0].get_xdata().tolist() == DIARY["epoch"]
+    assert len(History([{"epoch": 1, "train_loss": 0.5}]).plot()) == 1 and len(History().plot()) == 1
+    _, mine = plt.subplots(2)
+    assert DIARY.plot(mine) is mine and len(mine[0].lines) == 2
+    plt.close("all")
+
+def test_plotting_without_matplotlib_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"autodiffnb\[plot\]"): DIARY.plot()
+
+
+# ---------------------------------------------------------------- checkpoints
+
+OPTIMIZERS = {"plain": lambda p: SGD(p, 0.05), "momentum": lambda p: SGD(p, 0.05, 0.9), "adam": lambda p: Adam(p, 0.01)}
+BITS = [np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64]
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("shuffle", [None, 11])
+def test_a_resumed_run_is_the_run_that_was_not_stopped(name, shuffle, tmp_path):
+    def go(epochs, path):
+        model = deep()
+        history = quiet(model, TRAIN, VALID, epochs=epochs, batch_size=20, optimizer=OPTIMIZERS[name](model.params), shuffle=shuffle, checkpoint=path)
+        return history.rows, values(model)
+    rows, whole = go(7, None)
+    for epochs in (1, 3, 3, 7): resumed = go(epochs, tmp_path / "run.npz")
+    assert resumed[0] == rows and same(resumed[1], whole)
+    assert go(2, tmp_path / "run.npz")[0] == rows and [p.name for p in tmp_path.iterdir()] == ["run.npz"]
+
+@pytest.mark.parametrize("bits", BITS)
+def test_every_kind_of_generator_goes_on(bits, tmp_path):
+    rng = np.random.Generator(bits(5))
+    rng.random(3)
+    save(tmp_path / "x.npz", small(), rng=rng)
+    assert np.array_equal(load(tmp_path / "x.npz").rng.permutation(50), rng.permutation(50))
+
+def test_a_schedule_survives(tmp_path):
+    "The learning rate that a callback set is part of the state, and does not make it another run"
+    def go(epochs, path):
+        model = deep()
+        optimizer = SGD(model.params, 0.1, 0.5)
+        def halve(m, o, h): o.lr /= 2
+        return quiet(model, TRAIN, epochs=epochs, optimizer=optimizer, checkpoint=path, callbacks=[halve]).rows, values(model), optimizer.lr
+    go(2, tmp_path / "run.npz")
+    resumed, whole = go(4, tmp_path / "run.npz"), go(4, None)
+    assert resumed[0] == whole[0] and same(resumed[1], whole[1]) and resumed[2] == whole[2] == 0.1 / 16
+
+def test_a_run_that_a_callback_ended_stays_ended(tmp_path):
+    def go():
+        model = small()
+        return quiet(model, TRAIN, epochs=9, checkpoint=tmp_path / "run.npz", callbacks=[lambda m, o, h: len(h) >= 3]), values(model)
+    first, second = go(), go()
+    assert len(second[0]) == 3 and second[0].stopped and same(first[1], second[1])
+
+def test_an_interrupted_run_goes_on_from_its_last_whole_epoch(tmp_path):
+    whole, cut, again = deep(), deep(), deep()
+    run = lambda m, **more: quiet(m, TRAIN, VALID, epochs=5, optimizer=SGD(m.params, 0.1, 0.9), shuffle=3, **more)
+    def interrupt(m, o, h):
+        if len(h) == 3: raise KeyboardInterrupt
+    assert run(cut, checkpoint=tmp_path / "run.npz", callbacks=[interrupt]).interrupted
+    history = run(again, checkpoint=tmp_path / "run.npz")
+    assert history.rows == run(whole).rows and same(values(again), values(whole)) and not history.interrupted
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
+from test_training import *
+step, kill_at = 0, int(sys.argv[3])
+class Killer(SGD):
+    def step(self, grads):
+        global step
+        step += 1
+        super().step(grads)
+        if step == kill_at: os.kill(os.getpid(), signal.SIGKILL)
+model = deep()
+history = quiet(model, TRAIN, VALID, epochs=6, batch_size=10, optimizer=Killer(model.params, 0.05, 0.9), shuffle=9, checkpoint=sys.argv[2])
+np.savez(sys.argv[2] + ".out", rows=np.array([list(r.values()) for r in history]), **values(model))
+"""
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+def test_killed_in_the_middle_of_an_epoch(tmp_path):
+    def go(path, kill_at): return subprocess.run([sys.executable, "-c", KILLED, str(ROOT), str(path), str(kill_at)], capture_output=True, text=True).returncode
+    def outcome(path):
+        with np.load(f"{path}.out.npz") as held: return {name: held[name] for name in held.files}
+    killed, whole = tmp_path / "killed.npz", tmp_path / "whole.npz"
+    assert go(whole, 0) == 0
+    assert go(killed, 25) == -signal.SIGKILL and len(load(killed).history) == 2
+    assert go(killed, 17) == -signal.SIGKILL and len(load(killed).history) == 3
+    assert go(killed, 0) == 0
+    assert same(outcome(killed), outcome(whole))
+
+def test_everything_comes_back(tmp_path):
+    model, path = deep(), tmp_path / "file of any name"
+    optimizer, rng = Adam(model.params, 0.01, betas=(0.8, 0.99), eps=1e-6), np.random.default_rng(4)
+    history = quiet(model, TRAIN, VALID, epochs=2, optimizer=optimizer, shuffle=rng)
+    save(path, model, optimizer, history, rng)
+    other = deep(seed=8)
+    fresh = Adam(other.params)
+    found = load(path, other, fresh)
+    assert same(values(model), values(other)) and same(found.params, values(model)) and fresh.settings == optimizer.settings and fresh.steps == optimizer.steps
+    for slot in ("mean", "square"): assert same(fresh.slots[slot], optimizer.slots[slot])
+    assert found.history.rows == history.rows and found.history.settings == history.settings and found.rng.random() == rng.random()
+    fresh.step({name: np.ones_like(v) for name, v in found.params.items()})
+    assert same(found.params, values(model)), "a step wrote to what load returned"
+
+def test_parameters_alone(tmp_path):
+    save(tmp_path / "m.npz", small(seed=5))
+    found = load(tmp_path / "m.npz", model := small())
+    assert same(values(model), values(small(seed=5))) and found[1:] == (None, None, None)
+    with pytest.raises(ValueError, match="optimizer: .*m.npz holds no state"): load(tmp_path / "m.npz", optimizer=SGD(model.params))
+    save(tmp_path / "m.npz", model, history=History())
+    assert len(load(tmp_path / "m.npz").history) == 0
+    class Number: params = {"x": Tensor(2.5)}
+    class Other: params = {"x": Tensor(0.0)}
+    save(tmp_path / "n.npz", Number)
+    load(tmp_path / "n.npz", Other)
+    assert Other.params["x"].value == 2.5 and type(Other.params["x"].value) is float
+
+def test_of_another_model_or_optimiser_nothing_is_changed(tmp_path):
+    model = deep()
+    optimizer = SGD(model.params, 0.5, 0.5)
+    save(tmp_path / "m.npz", model, optimizer)
+    for other, words in [(small(), "model: its parameters are .*'W'.*holds .*'W1'"), (MLP((12, 6, 4)), r"float32 \(12, 6\)"), (MLP((12, 5, 4), dtype=np.float64), "float64")]:
+        before = values(other)
+        with pytest.raises(ValueError, match=words): load(tmp_path / "m.npz", other)
+        assert same(before, values(other))
+    other = deep(seed=1)
+    before = values(other)
+    for make, words in [(lambda p: SGD(p, 0.5), "does not fit"), (Adam, "expected that of Adam, got that of SGD")]:
+        with pytest.raises(ValueError, match="optimizer: .*" + words): load(tmp_path / "m.npz", other, make(other.params))
+        assert same(before, values(other))
+
+@pytest.mark.parametrize("change, words", [
+    (dict(batch_size=16), "batch_size was 32 and is 16"), (dict(shuffle=2), "shuffle was 1 and is 2"), (dict(shuffle=None), "shuffle was 1 and is None"),
+    (dict(shuffle=np.random.default_rng(1)), "shuffle was 1 and is 'PCG64'"), (dict(lr=0.2), "lr was 0.1 and is 0.2"), (dict(momentum=0.5), "momentum was 0.9 and is 0.5"),
+    (dict(train=(TRAIN[0][:50], TRAIN[1][:50])), "rows was 96 and is 50"), (dict(make=lambda p, lr, momentum: Adam(p)), "optimizer was 'SGD' and is 'Adam'"), (dict(model=lambda: MLP((12, 6, 4))), "model: its parameters")])
+def test_a_checkpoint_of_another_run_is_refused(change, words, tmp_path):
+    def go(epochs, train=TRAIN, batch_size=32, shuffle=1, lr=0.1, momentum=0.9, make=SGD, model=deep):
+        m = model()
+        before = values(m)
+        try: return quiet(m, train, epochs=epochs, batch_size=batch_size, shuffle=shuffle, optimizer=make(m.params, lr, momentum), checkpoint=tmp_path / "run.npz")
+        except ValueError:
+            assert same(before, values(m))
+            raise
+    go(1)
+    held = (tmp_path / "run.npz").read_bytes()
+    with pytest.raises(ValueError, match=words): go(2, **change)
+    assert (tmp_path / "run.npz").read_bytes() == held
+    assert len(go(2)) == 2
+
+def test_going_on_with_other_settings_by_hand(tmp_path):
+    path, model = tmp_path / "run.npz", deep()
+    quiet(model, TRAIN, epochs=2, optimizer=SGD(model.params, 0.1), checkpoint=path)
+    found = load(path, again := deep(seed=3))
+    history = quiet(again, TRAIN, epochs=3, optimizer=SGD(again.params, 0.01), checkpoint=path, history=found.history)
+    assert len(history) == 3 and load(path).history.settings["lr"] == 0.01
+    save(path, model)
+    with pytest.raises(ValueError, match="is of another run"): quiet(model, TRAIN, epochs=3, checkpoint=path)
+
+def test_files_that_are_no_checkpoints(tmp_path):
+    path, model = tmp_path / "c.npz", deep()
+    save(path, model, Adam(model.params), DIARY, np.random.default_rng(0))
+    whole = path.read_bytes()
+    before = values(other := deep(seed=1))
+    def refused(data, words):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="c.npz: expected an autodiffnb checkpoint.*" + words): load(path, other)
+        with pytest.raises(ValueError): quiet(other, TRAIN, epochs=1, checkpoint=path)
+        assert path.read_bytes() == data and same(before, values(other))
+    for size in (0, 1, 100, len(whole) // 2, len(whole) - 1): refused(whole[:size], "cut short, or something else")
+    refused(b"<!DOCTYPE html>", "cut short, or something else .15 bytes")
+    at = whole.index(model.params["W1"].value.tobytes())
+    refused(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:], "it is damaged .*CRC")
+    def archive(**arrays):
+        stream = io.BytesIO()
+        np.savez(stream, **arrays)
+        return stream.getvalue()
+    refused(archive(x=np.ones(3), y=np.ones(2)), "npz file of something else .x, y")
+    refused(archive(about=np.array("{}")), "of something else")
+    refused(archive(about=np.array("[1")), "not JSON")
+    refused(archive(about=np.ones(3)), "not JSON|damaged")
+    refused(archive(about=np.array(json.dumps(dict(kind=T.KIND, version=99)))), "it is of version 99, and this package reads version 1")
+    refused(archive(about=np.array(json.dumps(dict(kind=T.KIND, version=1)))), "incomplete")
+    stream = io.BytesIO()
+    np.savez(stream, about=np.array([{}], dtype=object))
+    refused(stream.getvalue(), "it is damaged .*allow_pickle")
+    path.unlink()
+    with pytest.raises(FileNotFoundError): load(path)
+
+@pytest.mark.parametrize("where", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_write_that_fails_leaves_the_old_file(where, failure, monkeypatch, tmp_path):
+    path, model = tmp_path / "run.npz", small()
+    save(path, model)
+    held = path.read_bytes()
+    def fail(*args, **kwargs): raise failure
+    def half(file, **arrays): file.write(held[:200]); raise failure
+    monkeypatch.setattr(*{"write": (T.np, "savez", half), "fsync": (os, "fsync", fail), "replace": (os, "replace", fail)}[where])
+    with pytest.raises(type(failure)): save(path, small(seed=1))
+    monkeypatch.undo()
+    assert path.read_bytes() == held and list(tmp_path.iterdir()) == [path]
+
+def test_a_full_disk_during_training(monkeypatch, tmp_path):
+    path, model, diary = tmp_path / "run.npz", small(), History()
+    def fill(m, o, h):
+        def full(fd): raise OSError(errno.ENOSPC, "No space left on device")
+        if len(h) == 2: monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"): quiet(model, TRAIN, epochs=9, checkpoint=path, history=diary, callbacks=[fill])
+    monkeypatch.undo()
+    assert len(diary) == 2 and len(load(path).history) == 1 and list(tmp_path.iterdir()) == [path]
+
+def test_killed_between_write_and_replace(tmp_path):
+    path = tmp_path / "run.npz"
+    save(path, small())
+    held = path.read_bytes()
+    code = "import os, sys; sys.path[:0] = sys.argv[1:3]; from test_training import *; os.replace = lambda a, b: os._exit(9); save(sys.argv[3], small(seed=1))"
+    assert subprocess.run([sys.executable, "-c", code, str(ROOT), str(ROOT / "tests"), str(path)]).returncode == 9
+    assert path.read_bytes() == held and same(load(path).params, values(small()))
+
+def test_the_file_is_an_ordinary_one(tmp_path):
+    "Its rights are those of any new file, a link is followed, and a missing folder is an error that names it"
+    path = tmp_path / "run.npz"
+    save(path, small())
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    (tmp_path / "link").symlink_to(path)
+    save(tmp_path / "link", small(seed=2))
+    assert (tmp_path / "link").is_symlink() and same(load(path).params, values(small(seed=2)))
+    with pytest.raises(FileNotFoundError, match="nowhere"): save(tmp_path / "nowhere" / "run.npz", small())
+    with np.load(path, allow_pickle=False) as held: assert np.array_equal(held["params/W"], small(seed=2).params["W"].value)
+
+
+# ---------------------------------------------------------------- the real thing, small
+
+def test_the_sample_is_learned():
+    from autodiffnb.data import fashion_mnist
+    data = fashion_mnist(sample=True)
+    model = SoftmaxRegression()
+    assert evaluate(model, data[2:4])[0] == pytest.approx(math.log(10), abs=0.05)
+    history = quiet(model, data[:2], data[2:4], epochs=10)
+    assert history[-1]["validation_accuracy"] > 0.74 and history[-1]["train_loss"] < 0.75
