@@ -9,7 +9,7 @@ __all__ = ['KIND', 'VERSION', 'within', 'owned', 'copied', 'zero', 'Optimizer', 
            'state_dict', 'load_state_dict', 'described', 'restored', 'Model', 'rows', 'SoftmaxRegression', 'MLP',
            'evaluate', 'checked_pair', 'History', 'to_csv', 'shown', 'plot', 'write_atomically', 'save', 'Checkpoint',
            'load', 'contents', 'members', 'generator_in', 'put', 'Diverged', 'not_finite', 'diverged', 'one_epoch',
-           'Silent', 'Lines', 'Bar', 'reporter', 'shuffler', 'begun', 'check_run', 'check_data', 'fit', 'run']
+           'Silent', 'Lines', 'Bar', 'reporter', 'shuffler', 'begun', 'check_run', 'check_data', 'named', 'fit', 'run']
 
 # %% ../nbs/12_training.ipynb #361881cb
 import csv
@@ -335,7 +335,7 @@ def _repr_html_(self):
 
 History.to_csv, History.__repr__, History._repr_html_ = to_csv, __repr__, _repr_html_
 
-# %% ../nbs/12_training.ipynb #eea82e12
+# %% ../nbs/12_training.ipynb #e9add784
 def plot(self: History,
     axes: Any = None, # two of matplotlib's axes, for losses and accuracy; None makes them
 ) -> Any: # the axes
@@ -348,7 +348,7 @@ def plot(self: History,
     if axes is None: axes = plt.subplots(1, len(used), figsize=(3 * len(used), 2.6), layout="constrained", squeeze=False)[1][0]
     for ax, kind in zip(np.ravel(axes), used):
         for name, ys in curves[kind].items():
-            ax.plot(columns["epoch"], ys, ".-", label=name.replace("_", " "), color="C1" if name.startswith("validation") else "C0")
+            ax.plot(columns["epoch"], ys, ".-" if len(ys) <= 30 else "-", label=name.replace("_", " "), color="C1" if name.startswith("validation") else "C0")
         final = ", ".join(f"{name.split('_')[0]} {ys[-1]:.3f}" for name, ys in curves[kind].items())
         ax.set_title(f"{kind}: {final or 'no epoch yet'}", fontsize=9)
         ax.set_xlabel("epoch")
@@ -376,7 +376,7 @@ def write_atomically(
         partial.unlink(missing_ok=True)
         raise
 
-# %% ../nbs/12_training.ipynb #8f2fe3cd
+# %% ../nbs/12_training.ipynb #d6c2fa99
 KIND, VERSION = "autodiffnb checkpoint", 1
 
 def save(
@@ -386,16 +386,20 @@ def save(
     history: History | None = None, # and the history
     rng: np.random.Generator | None = None, # and the state of this generator
 ):
-    "Save a model and, if they are given, all that is needed to go on training it. `load` reads it. Raises `OSError`, and leaves an earlier file as it was, when it can't be written."
+    """Save a model and, if they are given, all that is needed to go on training it; `load` reads it.
+
+    Raises `OSError`, and leaves an earlier file as it was, when it can't be written."""
     state = optimizer.state_dict() if optimizer else None
     arrays = {f"params/{name}": np.asarray(p.value) for name, p in model.params.items()}
-    if state: arrays |= {f"slots/{slot}/{name}": np.asarray(x) for slot, xs in state.pop("slots").items() for name, x in xs.items()}
+    if state:
+        arrays |= {f"slots/{slot}/{name}": np.asarray(x) for slot, xs in state["slots"].items() for name, x in xs.items()}
+        state["slots"] = list(state["slots"])
     diary = None if history is None else dict(columns=history.to_dict(), settings=history.settings, stopped=history.stopped, interrupted=history.interrupted)
     about = dict(kind=KIND, version=VERSION, optimizer=state, history=diary, rng=rng and rng.bit_generator.state)
     text = json.dumps(about, default=lambda x: {"array": x.tolist(), "dtype": str(x.dtype)})
     write_atomically(path, lambda file: np.savez(file, about=np.array(text), **arrays))
 
-# %% ../nbs/12_training.ipynb #47531a9d
+# %% ../nbs/12_training.ipynb #640a1611
 class Checkpoint(NamedTuple):
     "What a file held; None for what was not saved."
     params: dict[str, np.ndarray]
@@ -410,22 +414,24 @@ def load(
 ) -> Checkpoint:
     """Read a checkpoint, into `model` and `optimizer` where they are given.
 
-    Raises `FileNotFoundError`; `ValueError` naming the file when it is cut short, damaged, of another kind, or not of this model or optimiser. Then neither is changed."""
+    Raises `FileNotFoundError`, or `ValueError` naming the file when it is cut short, damaged, of another kind, or not of this model or optimiser.
+    Then neither is changed."""
     about, arrays = contents(path)
     state, diary, rng = about["optimizer"], about["history"], about["rng"]
-    if state is not None: state["slots"] = {slot: {name: x for name, x in members(arrays, f"slots/{slot}/")} for slot in dict.fromkeys(key.split("/")[1] for key in arrays if key.startswith("slots/"))}
+    if state is not None: state["slots"] = {slot: members(arrays, f"slots/{slot}/") for slot in state["slots"]}
     history = diary and History.from_dict(diary["columns"], diary["settings"])
     if history is not None: history.stopped, history.interrupted = diary["stopped"], diary["interrupted"]
-    found = Checkpoint(dict(members(arrays, "params/")), state, history, rng and generator_in(rng))
+    found = Checkpoint(members(arrays, "params/"), state, history, rng and generator_in(rng))
     put(found, path, model, optimizer)
     return found
 
-# %% ../nbs/12_training.ipynb #c3a4bc0d
+# %% ../nbs/12_training.ipynb #87b45736
 def contents(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
     "The text and the arrays of a checkpoint. Raises `ValueError` saying why a file is none."
     def refused(why): return ValueError(f"{path}: expected an {KIND}, a .npz file that `save` made; {why}")
     with open(Path(path).expanduser(), "rb") as file:
-        if not zipfile.is_zipfile(file): raise refused(f"it is cut short, or something else ({os.fstat(file.fileno()).st_size:,} bytes without the directory that ends a .npz)")
+        size = os.fstat(file.fileno()).st_size
+        if not zipfile.is_zipfile(file): raise refused(f"it is cut short, or something else ({size:,} bytes without the directory that ends a .npz)")
         try:
             with np.load(file, allow_pickle=False) as held: arrays = {name: held[name] for name in held.files}
         except Exception as error: raise refused(f"it is damaged ({error})") from error
@@ -437,9 +443,9 @@ def contents(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
     if missing := {"optimizer", "history", "rng"} - about.keys(): raise refused(f"it is incomplete ({', '.join(sorted(missing))})")
     return about, arrays
 
-# %% ../nbs/12_training.ipynb #f715124f
-def members(arrays: dict[str, np.ndarray], prefix: str) -> Iterator[tuple[str, np.ndarray]]:
-    return ((key.removeprefix(prefix), x) for key, x in arrays.items() if key.startswith(prefix))
+# %% ../nbs/12_training.ipynb #6135a83a
+def members(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {key.removeprefix(prefix): x for key, x in arrays.items() if key.startswith(prefix)}
 
 def generator_in(state: dict[str, Any]) -> np.random.Generator:
     "A generator in this state of its bit generator."
@@ -475,7 +481,7 @@ def diverged(model, X, history, step, loss, before) -> Diverged:
     return Diverged(f"epoch {epoch}, step {step}: the loss is {loss}" + (f", one step before it was {before:.4g}" if step > 1 else "") + f"; {why}",
                     epoch, step, loss, history)
 
-# %% ../nbs/12_training.ipynb #0ece6fa6
+# %% ../nbs/12_training.ipynb #e3efc7c6
 def one_epoch(
     model: Callable,
     batches: Iterator[tuple], # of (images, labels)
@@ -495,10 +501,11 @@ def one_epoch(
         total, seen = total + price * len(t), seen + len(t)
         step_done()
     if bad := not_finite(params):
-        raise Diverged(f"epoch {len(history) + 1}, after step {step}: not finite any more: {bad}; a smaller learning rate may help", len(history) + 1, step, price, history)
+        epoch = len(history) + 1
+        raise Diverged(f"epoch {epoch}, after step {step}: not finite any more: {bad}; a smaller learning rate may help", epoch, step, price, history)
     return total / seen
 
-# %% ../nbs/12_training.ipynb #f64fbd59
+# %% ../nbs/12_training.ipynb #c91ef729
 class Silent:
     "Tells nothing."
     def step(self): pass
@@ -507,12 +514,14 @@ class Silent:
 
 class Lines(Silent):
     "Prints a line for each epoch."
-    def epoch(self, row, epochs): print(f"epoch {row['epoch']}/{epochs}:", ", ".join(f"{name} {shown(x)}" for name, x in row.items() if name != "epoch"), flush=True)
+    def epoch(self, row, epochs):
+        print(f"epoch {row['epoch']}/{epochs}:", ", ".join(f"{name} {shown(x)}" for name, x in row.items() if name != "epoch"), flush=True)
 
 class Bar(Silent):
     "A progress bar over all steps, with the last epoch's numbers beside it."
     def __init__(self, bar): self.bar, self.step, self.close = bar, bar.update, bar.close
-    def epoch(self, row, epochs): self.bar.set_postfix({"epoch": f"{row['epoch']}/{epochs}"} | {name: shown(x) for name, x in row.items() if name != "epoch"}, refresh=False)
+    def epoch(self, row, epochs):
+        self.bar.set_postfix({name: shown(x) for name, x in row.items()} | {"epoch": f"{row['epoch']}/{epochs}"}, refresh=False)
 
 def reporter(progress: bool, done: int, total: int) -> Silent:
     "What tells of `total` steps, `done` of which are behind."
@@ -531,7 +540,7 @@ def shuffler(
     if isinstance(shuffle, (int, np.integer)) and not isinstance(shuffle, bool) and shuffle >= 0: return np.random.default_rng(shuffle), int(shuffle)
     raise TypeError(f"shuffle: expected None for the order of the data, a seed of 0 or more, or a numpy.random.Generator; got {shuffle!r}")
 
-# %% ../nbs/12_training.ipynb #a2e8527e
+# %% ../nbs/12_training.ipynb #e4788104
 def begun(
     checkpoint: str | os.PathLike | None, # goes on from this file if it exists and no history is given
     history: History | None, # goes on from this one
@@ -546,12 +555,14 @@ def begun(
     found = load(checkpoint)
     theirs = {} if found.history is None else found.history.settings
     other = [f"{name} was {theirs.get(name)!r} and is {value!r}" for name, value in settings.items() if theirs.get(name, found) != value]
-    if other: raise ValueError(f"checkpoint: {checkpoint} is of another run: {', '.join(other)}. Give another path; or `load` it and pass its history, to go on with other settings")
+    if other: raise ValueError(f"checkpoint: {checkpoint} is of another run: {', '.join(other)}. "
+                               "Give another path; or `load` it and pass its history, to go on with other settings")
+    if rng is not None and found.rng is None: raise ValueError(f"checkpoint: {checkpoint} holds no state of the generator that shuffled")
     put(found, checkpoint, model, optimizer)
     if rng is not None: rng.bit_generator.state = found.rng.bit_generator.state
     return found.history
 
-# %% ../nbs/12_training.ipynb #8b78afe9
+# %% ../nbs/12_training.ipynb #ee57908b
 def check_run(model, epochs, optimizer, history) -> Optimizer:
     "The optimiser, after every check that needs no data. Raises `TypeError` or `ValueError` naming the argument."
     if not callable(model) or not isinstance(getattr(model, "params", None), dict):
@@ -565,16 +576,20 @@ def check_run(model, epochs, optimizer, history) -> Optimizer:
     return optimizer
 
 def check_data(model, data, name, loss):
-    "Images, flat if the model says how long, and labels. Labels for `cross_entropy` are checked all at once, so that an error names their place in the data."
+    "Images, flat for a `Model`, and labels; those for `cross_entropy` are checked all at once, so that an error names their place in the data."
     images, labels = checked_pair(data, name)
-    try:
-        if isinstance(model, Model): images = rows(images, model.features)
-        z = raw(getattr(model, "logits", model)(images[:1]))
-        if loss is cross_entropy and labels.shape[1:] != z.shape[1:]: accuracy(np.broadcast_to(z, labels.shape[:1] + z.shape[1:]), labels)
-    except (TypeError, ValueError) as error: raise type(error)(f"{name}: {error}") from None
+    if isinstance(model, Model): images = named(name, rows, images, model.features)
+    z = raw(getattr(model, "logits", model)(images[:1]))
+    if loss is cross_entropy and labels.shape[1:] != z.shape[1:]: named(name, accuracy, np.broadcast_to(z, labels.shape[:1] + z.shape[1:]), labels)
     return images, labels
 
-# %% ../nbs/12_training.ipynb #abc0ae50
+def named(name, check, *args):
+    "`check(*args)`, with the argument's name before the message of its error."
+    try: return check(*args)
+    except TypeError as error: raise TypeError(f"{name}: {error}") from None
+    except ValueError as error: raise ValueError(f"{name}: {error}") from None
+
+# %% ../nbs/12_training.ipynb #79cc1a22
 def fit(
     model: Any, # called with a batch, gives logits; its `params` is a dict of Tensors by name
     train: tuple[Any, Any], # (images, labels) to learn from
@@ -592,8 +607,10 @@ def fit(
 ) -> History: # a row for each epoch: epoch, train_loss, and validation_loss and validation_accuracy
     """Train `model` in place.
 
-    The keyboard's interrupt ends the run: parameters stay as they are and the history says `interrupted`. Raises `Diverged`, a `FloatingPointError`, when the loss becomes nan or infinite; `TypeError` or `ValueError` naming the argument that is
-    wrong, before the first step; `OSError` when the checkpoint can't be written."""
+    The keyboard's interrupt ends the run: parameters stay as they are and the history says `interrupted`.
+
+    Raises `TypeError` or `ValueError` naming the argument that is wrong, before the first step; `Diverged`, a `FloatingPointError`, when the loss
+    becomes nan or infinite; `OSError` when the checkpoint can't be written."""
     optimizer = check_run(model, epochs, optimizer, history)
     train, validation = check_data(model, train, "train", loss), None if validation is None else check_data(model, validation, "validation", loss)
     rng, order = shuffler(shuffle)

@@ -316,6 +316,14 @@ def test_any_callable_with_params_and_any_loss():
     assert line.params["slope"].value == pytest.approx(3, abs=1e-3) and line.params["height"].value[0] == pytest.approx(-2, abs=1e-3)
     assert type(line.params["slope"].value) is float and math.isnan(history[-1]["validation_accuracy"]) and history[-1]["validation_loss"] < 1e-5
 
+def test_an_error_in_ones_own_model_is_not_disguised():
+    class Broken(Model):
+        def __init__(self): self.features, self.params = 12, {"w": Tensor(1.0)}
+        def forward(self, params, X): raise TypeError("mine")
+    with pytest.raises(TypeError, match="^mine$"): quiet(Broken(), TRAIN, epochs=1)
+    class Unfinished(Broken): forward = Model.forward
+    with pytest.raises(NotImplementedError, match="forward"): quiet(Unfinished(), TRAIN, epochs=1)
+
 def test_lists_and_soft_labels():
     images, labels = TRAIN
     one, two = small(), small()
@@ -609,6 +617,8 @@ def test_going_on_with_other_settings_by_hand(tmp_path):
     found = load(path, again := deep(seed=3))
     history = quiet(again, TRAIN, epochs=3, optimizer=SGD(again.params, 0.01), checkpoint=path, history=found.history)
     assert len(history) == 3 and load(path).history.settings["lr"] == 0.01
+    save(path, again, SGD(again.params, 0.01), History(history.rows, history.settings | dict(shuffle=1)))
+    with pytest.raises(ValueError, match="holds no state of the generator"): quiet(again, TRAIN, epochs=4, optimizer=SGD(again.params, 0.01), shuffle=1, checkpoint=path)
     save(path, model)
     with pytest.raises(ValueError, match="is of another run"): quiet(model, TRAIN, epochs=3, checkpoint=path)
 
