@@ -11,12 +11,11 @@ __all__ = ['KIND', 'VERSION', 'within', 'owned', 'copied', 'zero', 'Optimizer', 
            'load', 'contents', 'members', 'generator_in', 'put', 'Diverged', 'not_finite', 'diverged', 'one_epoch',
            'Silent', 'Lines', 'Bar', 'reporter', 'shuffler', 'begun', 'check_run', 'check_data', 'named', 'fit', 'run']
 
-# %% ../nbs/12_training.ipynb #361881cb
+# %% ../nbs/12_training.ipynb #b63b190d
 import csv
 import io
 import json
 import math
-import operator
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence

@@ -344,6 +344,7 @@ def test_callbacks():
     def slower(m, o, h): assert m is model and o is optimizer; called.append(len(h)); o.lr = 0.1 / len(h)
     history = quiet(model, TRAIN, epochs=9, optimizer=optimizer, callbacks=[slower, lambda m, o, h: len(h) == 4])
     assert called == [1, 2, 3, 4] and len(history) == 4 and history.stopped and not history.interrupted and optimizer.lr == 0.025
+    assert len(quiet(model, TRAIN, epochs=6, history=history)) == 6 and not history.stopped, "a history that is handed in is to be gone on with"
 
 @pytest.mark.parametrize("arguments, error, words", [
     (dict(train=TRAIN[0]), TypeError, "train: expected the pair .images, labels., got ndarray of 96"), (dict(train=(*TRAIN, *VALID)), TypeError, "train: .*tuple of 4"),
