@@ -204,7 +204,7 @@ def product_before(x, axis):
 
 def product_of_others(x, axis):
     "For each number along `axis`, the product of all others."
-    if axis is None: return np.reshape(product_of_others(np.reshape(x, -1), 0), x.shape)
+    if axis is None: return np.reshape(product_of_others(np.reshape(x, (-1,)), 0), x.shape)
     return product_before(x, axis) * np.flip(product_before(np.flip(x, axis), axis), axis)
 
 # %% ../nbs/04_reduction.ipynb #e53f7e31

@@ -260,7 +260,8 @@ def differences(a, n, axis):
 # %% ../nbs/05_shaping.ipynb #c1028d25
 def moved(fn, a, *args, **params):
     "`fn` of a Tensor, where `fn` only moves numbers, copies or drops some."
-    return np.reshape(a, -1)[fn(np.arange(a.size).reshape(a.shape), *args, **params)]
+    places = fn(np.arange(a.size).reshape(a.shape), *args, **params)
+    return np.reshape(np.reshape(a, -1)[places.ravel()], places.shape)    # one list of places: Dask takes no more
 
 for fn in (np.repeat, np.tile, np.roll, np.rot90, np.resize, np.delete, np.diagonal, sliding_window_view):
     entries[fn] = partial(moved, fn)
