@@ -79,12 +79,13 @@ def image_grid(
         axis.axis("off")
     return figure
 
-# %% ../nbs/10_picture.ipynb #8e347d65
+# %% ../nbs/10_picture.ipynb #fd2304dd
 def weight_images(
     W: Any, # (p, c) weights: a column for each class
     class_names: Sequence[str] | None = None, # c of them
     shape: tuple[int, int] | None = None, # (height, width) of an image of p pixels; a square by default
     title: str | None = None, # above the grid
+    note: str = "", # after the title, such as where the data came from
 ) -> Any: # matplotlib Figure
     "Each class's weights as an image, on one symmetric scale. Raises `ValueError` when p pixels don't make that shape."
     W = host(W, "W", 2)
@@ -92,7 +93,7 @@ def weight_images(
     height, width = shape or (round(p**0.5),) * 2
     if height * width != p: raise ValueError(f"shape: expected (height, width) of {p} pixels, since W has shape {W.shape}; got {shape or 'none, and no square has as many'}")
     a = abs(W).max(initial=0) or 1
-    figure = image_grid(W.T.reshape(c, height, width), named(class_names, c), title or "Red pixels speak for the class, blue ones against it",
+    figure = image_grid(W.T.reshape(c, height, width), named(class_names, c), (title or "Red pixels speak for the class, blue ones against it") + note,
                         cmap="RdBu_r", limits=(-a, a))
     figure.colorbar(figure.axes[0].images[0], ax=figure.axes, shrink=0.8, pad=0.02).ax.tick_params(labelsize=SMALL)
     return figure
@@ -149,11 +150,12 @@ def confusion_matrix(
         if x.size and not 0 <= x.min() <= x.max() < c: raise ValueError(f"{name}: expected integers in [0, {c}), got {x[(x < 0) | (x >= c)][0]}")
     return np.bincount(c * t.astype(np.int64) + y.astype(np.int64), minlength=c * c).reshape(c, c)
 
-# %% ../nbs/10_picture.ipynb #dda9e890
+# %% ../nbs/10_picture.ipynb #c4768c07
 def draw_confusion(
     counts: Any, # (c, c), as from `confusion_matrix`
     class_names: Sequence[str] | None = None, # c of them
     title: str | None = None, # by default the share of right answers and the most frequent mistake
+    note: str = "", # after the title
 ) -> Any: # matplotlib Figure
     "The table of counts, coloured by share of the row: labels down, predictions across."
     M = host(counts, "counts", 2)
@@ -166,7 +168,7 @@ def draw_confusion(
     axis.set_xticks(range(len(M)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=SMALL)
     axis.set_yticks(range(len(M)), names, fontsize=SMALL)
     axis.set(xlabel="taken for", ylabel="is")
-    axis.set_title(title or verdict(M, names), fontsize=10)
+    axis.set_title((title or verdict(M, names)) + note, fontsize=10)
     return figure
 
 def verdict(M, names) -> str:
@@ -188,7 +190,7 @@ def mistakes(
     wrong = np.flatnonzero(p.argmax(axis=1) != t)
     return wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")]
 
-# %% ../nbs/10_picture.ipynb #02d0d825
+# %% ../nbs/10_picture.ipynb #72cde65a
 def confident_mistakes(
     images: Any, # (n, height, width)
     labels: Any, # (n,) integers in [0, c)
@@ -196,6 +198,7 @@ def confident_mistakes(
     class_names: Sequence[str] | None = None, # c of them
     count: int = 10, # how many to show at most
     title: str | None = None, # by default, how many there are
+    note: str = "", # after the title
 ) -> Any: # matplotlib Figure
     "The mistakes that the classifier was surest of: the class it saw, its probability, and what it is."
     images, t, p = host(images, "images", 3), host(labels, "labels", 1), host(probabilities, "probabilities", 2)
@@ -203,7 +206,7 @@ def confident_mistakes(
     wrong, names = mistakes(t, p), named(class_names, p.shape[1])
     first = wrong[:count]
     texts = [f"{names[p[i].argmax()]} {p[i].max():.2f}\nis {names[t[i]]}" for i in first]
-    return image_grid(images[first], texts, title or f"{len(wrong):,} of {len(t):,} wrong; the {len(first)} most confident")
+    return image_grid(images[first], texts, (title or f"{len(wrong):,} of {len(t):,} wrong; the {len(first)} most confident") + note)
 
 # %% ../nbs/10_picture.ipynb #08e232b6
 def depths(
