@@ -126,6 +126,7 @@ def _broadcast_arrays(*args, subok=False):
 # %% ../nbs/05_shaping.ipynb #f1e10ba1
 def pieces(fn, axis, ary, indices_or_sections):
     "`fn` of a Tensor, where `fn` splits along `axis`."
+    if not isinstance(ary, Tensor): raise refusal(fn, "where it cuts has no derivative; pass t.value")
     cuts = fn(np.arange(ary.shape[axis]), indices_or_sections)
     return [ary[along(axis % ary.ndim, p[0], p[-1] + 1) if len(p) else along(axis % ary.ndim, 0)] for p in cuts]
 
@@ -260,6 +261,7 @@ def differences(a, n, axis):
 # %% ../nbs/05_shaping.ipynb #c1028d25
 def moved(fn, a, *args, **params):
     "`fn` of a Tensor, where `fn` only moves numbers, copies or drops some."
+    if not isinstance(a, Tensor): raise refusal(fn, "what moves the numbers has no derivative; pass t.value")
     places = fn(np.arange(a.size).reshape(a.shape), *args, **params)
     return np.reshape(np.reshape(a, -1)[places.ravel()], places.shape)    # one list of places: Dask takes no more
 
