@@ -183,6 +183,7 @@ def _downloaded() -> list[Path]:
     "Fetch the set into the user's cache, with a progress bar, three attempts per file and address. Raises `OSError` saying how each address failed."
     pooch, _, folder = _extra("pooch"), _extra("tqdm"), _cache_folder()
     digests = {f"{name}.gz": f"sha256:{expected.packed}" for name, expected in FILES.items()}
+    pooch.get_logger().setLevel("WARNING")    # the bar says the rest
     get, failures = pooch.HTTPDownloader(progressbar=True, chunk_size=2**16), []
     for address in ADDRESSES:
         files = pooch.create(path=folder, base_url=address, registry=digests, retry_if_failed=2)

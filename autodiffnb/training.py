@@ -29,6 +29,7 @@ from . import contraction, elementwise, shaping  # file their rules
 from .backward import gradients
 from .data import minibatches
 from .loss import accuracy, cross_entropy
+from .picture import curves
 from .tensor import Tensor, label, raw
 
 # %% ../nbs/12_training.ipynb #1c61b545
@@ -336,24 +337,10 @@ History.to_csv, History.__repr__, History._repr_html_ = to_csv, __repr__, _repr_
 
 # %% ../nbs/12_training.ipynb #e9add784
 def plot(self: History,
-    axes: Any = None, # two of matplotlib's axes, for losses and accuracy; None makes them
-) -> Any: # the axes
+    title: str | None = None, # above the panels
+) -> Any: # matplotlib Figure
     "The curves: losses, and accuracy where there is one. Raises `ImportError` naming the extra when matplotlib is missing."
-    try: import matplotlib.pyplot as plt
-    except ImportError as error: raise ImportError("matplotlib is not installed; pip install 'autodiffnb[plot]' brings it") from error
-    columns, kinds = self.to_dict(), ("loss", "accuracy")
-    curves = {kind: {name: ys for name, ys in columns.items() if name.endswith(kind) and not np.isnan(ys).all()} for kind in kinds}
-    used = [kind for kind in kinds if curves[kind] or kind == "loss"]
-    if axes is None: axes = plt.subplots(1, len(used), figsize=(3 * len(used), 2.6), layout="constrained", squeeze=False)[1][0]
-    for ax, kind in zip(np.ravel(axes), used):
-        for name, ys in curves[kind].items():
-            ax.plot(columns["epoch"], ys, ".-" if len(ys) <= 30 else "-", label=name.replace("_", " "), color="C1" if name.startswith("validation") else "C0")
-        final = ", ".join(f"{name.split('_')[0]} {ys[-1]:.3f}" for name, ys in curves[kind].items())
-        ax.set_title(f"{kind}: {final or 'no epoch yet'}", fontsize=9)
-        ax.set_xlabel("epoch")
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        if len(curves[kind]) > 1: ax.legend(fontsize=8)
-    return axes
+    return curves({name: ys for name, ys in self.to_dict().items() if not ys or not np.isnan(ys).all()}, title)
 
 History.plot = plot
 

@@ -458,15 +458,13 @@ def test_history_shows_itself():
     assert page.count("<tr>") == 12 and "0.9750" in page and len({len(line) for line in text.splitlines()[1:]}) == 1
 
 def test_history_plots_itself():
-    plt = pytest.importorskip("matplotlib.pyplot")
-    plt.switch_backend("agg")
-    axes = DIARY.plot()
-    assert [len(ax.lines) for ax in axes] == [2, 1] and axes[0].get_title() == "loss: train 0.050, validation 0.075" and axes[1].get_title() == "accuracy: validation 0.975"
-    assert axes[0].lines[0].get_ydata().tolist() == DIARY["train_loss"] and axes[0].lines[0].get_xdata().tolist() == DIARY["epoch"]
-    assert len(History([{"epoch": 1, "train_loss": 0.5}]).plot()) == 1 and len(History().plot()) == 1
-    _, mine = plt.subplots(2)
-    assert DIARY.plot(mine) is mine and len(mine[0].lines) == 2
-    plt.close("all")
+    pytest.importorskip("matplotlib.pyplot")
+    loss, accuracy = DIARY.plot("mine").axes
+    assert [line.get_label() for line in loss.lines] == ["train", "validation"] and len(accuracy.lines) == 1
+    assert np.array_equal(loss.lines[0].get_ydata(), DIARY["train_loss"])
+    assert len(History([{"epoch": 1, "train_loss": 0.5}]).plot().axes) == 1    # no panel for columns that were never filled
+    with pytest.raises(ValueError, match="history"): History().plot()    # nothing to show yet
+
 
 def test_plotting_without_matplotlib_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)

@@ -48,6 +48,8 @@ def readme(index):
     nb.cells = [c for c in map(shown, nb.cells) if c]
     for c in nb.cells:
         if c.cell_type == "markdown": c.source = from_top(c.source)
+        for data in (out.get("data", {}) for out in c.get("outputs", [])):
+            if "text/markdown" in data: data["text/markdown"] = from_top(data["text/markdown"])
     nb.metadata.language_info = {"name": "python"}
     text, resources = MarkdownExporter().from_notebook_node(nb, {"output_files_dir": "nbs/images", "unique_key": "index"})
     return MARK + re.sub(r"\n\s*\n", "\n\n", text).strip() + "\n", resources.get("outputs", {})
