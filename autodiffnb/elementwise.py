@@ -11,7 +11,7 @@ __all__ = ['conjugate']
 import numpy as np
 from .tensor import defvjp, implements, method, record, Tensor
 
-# %% ../nbs/03_elementwise.ipynb #38177728
+# %% ../nbs/03_elementwise.ipynb #74a108bf
 defvjp(np.negative,   lambda g, y, x: -g)
 defvjp(np.positive,   lambda g, y, x: g)
 defvjp(np.exp,        lambda g, y, x: g * y)
@@ -23,16 +23,18 @@ defvjp(np.cos,        lambda g, y, x: -g * np.sin(x))
 defvjp(np.tanh,       lambda g, y, x: g * (1 - y * y))
 defvjp(np.square,     lambda g, y, x: 2 * g * x)
 defvjp(np.reciprocal, lambda g, y, x: -g * y * y)
-defvjp(np.sqrt,       lambda g, y, x: g * (y != 0) / (2 * (y + (y == 0))))
+defvjp(np.sqrt,       lambda g, y, x: np.where(y == 0, 0, g / (2 * (y + (y == 0)))))
 
-# %% ../nbs/03_elementwise.ipynb #3a6540b4
+# %% ../nbs/03_elementwise.ipynb #844e9951
 defvjp(np.subtract, lambda g, y, a, b: g,
                     lambda g, y, a, b: -g)
 defvjp(np.divide,   lambda g, y, a, b: g / b,
                     lambda g, y, a, b: -g * y / b)
+defvjp(np.remainder, lambda g, y, a, b: g,
+                     lambda g, y, a, b: -g * np.floor_divide(a, b))
 
-# %% ../nbs/03_elementwise.ipynb #63bd9ef3
-defvjp(np.power, lambda g, y, a, b: g * b * a ** (b - (b != 0)),
+# %% ../nbs/03_elementwise.ipynb #80469d0b
+defvjp(np.power, lambda g, y, a, b: g * b * a ** (b + 0 - (b != 0)),
                  lambda g, y, a, b: g * y * np.log(a + (a == 0)))
 
 # %% ../nbs/03_elementwise.ipynb #afedd4df

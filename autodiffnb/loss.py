@@ -9,22 +9,21 @@ __all__ = ['excess', 'label_cross_entropy', 'REDUCTIONS', 'one_hot', 'share', 'o
            'checked_one_hot', 'out_of_range', 'check_probabilities', 'soft_nll', 'arrays', 'cross_entropy', 'nll',
            'accuracy']
 
-# %% ../nbs/08_loss.ipynb #dc4e1fc1
+# %% ../nbs/08_loss.ipynb #bc664de9
 from math import prod
 from typing import Any
 import numpy as np
 from .softmax import log_softmax, shifted, softmax
-from .tensor import defvjp, primitive, raw
+from .tensor import MISLEADING, defvjp, misleading, primitive, raw
 
-# %% ../nbs/08_loss.ipynb #fb13fc36
+# %% ../nbs/08_loss.ipynb #7b54c4af
 def one_hot(labels, shape, axis):
     "Where an array of this `shape`, with the classes on `axis`, has the entries of the true classes: an array of booleans."
-    classes = np.arange(shape[axis], like=labels)
-    after = len(shape) - 1 - axis % len(shape)
-    if not after: return labels[..., None] == classes
-    return labels[(..., None, *[slice(None)] * after)] == classes.reshape(-1, *[1] * after)
+    classes, k = np.arange(shape[axis], like=labels), axis % len(shape)
+    first = labels == classes[(slice(None), *[None] * labels.ndim)]
+    return first.transpose(*range(1, k + 1), 0, *range(k + 1, len(shape)))
 
-# %% ../nbs/08_loss.ipynb #8e5383b9
+# %% ../nbs/08_loss.ipynb #eedbadfe
 def share(g, shape, axis, reduction):
     "The adjoint of each observation's price, ready to be multiplied with logits of this `shape`."
     if reduction == "none": return np.expand_dims(g, axis)
@@ -32,23 +31,25 @@ def share(g, shape, axis, reduction):
 
 def observations(shape, axis):
     "How many observations logits of this `shape` hold, with the classes on `axis`; 1 if none, to divide by."
-    return max(prod(shape) // max(shape[axis], 1), 1)
+    return prod(shape) // (shape[axis] or 1) or 1
 
-# %% ../nbs/08_loss.ipynb #9e9da698
+# %% ../nbs/08_loss.ipynb #a7add2a8
 def price_and_excess(logits, o, axis, reduction):
     "The reduced cross-entropy, and `p - o`."
     d, _ = shifted(logits, axis)
     e = np.exp(d)
     total = e.sum(axis=axis, keepdims=True)
     over = axis if reduction == "none" else None
-    price = np.log(total).sum(axis=over) - np.where(o, d, 0).sum(axis=over)
+    price = np.where(o, np.log(total) - d, 0).sum(axis=over)
     return (price / observations(d.shape, axis) if reduction == "mean" else price), e / total - o
 
 def label_cross_entropy(logits, o, axis, reduction):
     "Cross-entropy with the true classes where `o` is True, unchecked."
     return price_and_excess(logits, o, axis, reduction)[0]
 
-excess = primitive(lambda logits, o, axis, reduction: softmax(logits, axis) - o)
+def excess(logits, o, axis, reduction): return softmax(logits, axis) - o
+
+excess = primitive(excess)
 label_cross_entropy = primitive(label_cross_entropy, forward=price_and_excess, kept=(excess,))
 label_cross_entropy.__name__ = "cross_entropy"    # what the reader called, in a picture of the graph
 
@@ -61,10 +62,10 @@ def excess_vjp(g, y, logits, o, axis, reduction):
 defvjp(excess, excess_vjp)
 defvjp(label_cross_entropy, lambda g, y, logits, o, axis, reduction: y[1] * share(g, logits.shape, axis, reduction))
 
-# %% ../nbs/08_loss.ipynb #501c8ce3
+# %% ../nbs/08_loss.ipynb #0331f7e3
 def checked_one_hot(labels, shape, axis):
     "The one-hot array of `labels` for logits of this `shape`, or an error that says what is wrong with them and where."
-    if not -len(shape) <= axis < len(shape): raise ValueError(f"axis: expected an axis of the logits, whose shape is {shape}; got {axis}")
+    if not isinstance(axis, (int, np.integer)) or not -len(shape) <= axis < len(shape): raise ValueError(f"axis: expected an axis of the logits, whose shape is {shape}; got {axis}")
     rest = shape[:axis % len(shape)] + shape[axis % len(shape) + 1:]
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels: expected integers of shape {rest}, or probabilities of shape {shape}; got {labels.dtype} of shape {labels.shape}")
@@ -97,14 +98,16 @@ def soft_nll(log_probabilities, q, axis, reduction):
     price = -(q * counted).sum(axis=axis if reduction == "none" else None)
     return price / observations(q.shape, axis) if reduction == "mean" else price
 
-# %% ../nbs/08_loss.ipynb #fa53d49b
+# %% ../nbs/08_loss.ipynb #97dd41aa
 REDUCTIONS = ("mean", "sum", "none")
 
 def arrays(scores, labels, reduction):
     "`scores` and `labels` with lists made into arrays, and whether the labels are probabilities."
     if reduction not in REDUCTIONS: raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}; got {reduction!r}")
     if not hasattr(scores, "shape"): scores = np.asarray(scores)
-    if not hasattr(labels, "shape"): labels = np.asarray(labels)
+    if isinstance(labels, np.generic) or not hasattr(labels, "shape"): labels = np.asarray(labels)
+    if scores.dtype.kind == "c": raise TypeError(f"logits: expected real numbers, got {scores.dtype}")
+    if isinstance(labels, MISLEADING): raise misleading(labels)
     return scores, labels, labels.dtype.kind == "f" and labels.ndim == scores.ndim
 
 def cross_entropy(
@@ -116,7 +119,7 @@ def cross_entropy(
     "Cross-entropy of softmax(logits) with the labels: `-log p[label]`, or `-sum(q * log p)`. Raises if labels are malformed."
     logits, labels, soft = arrays(logits, labels, reduction)
     if soft: return soft_nll(log_softmax(logits, axis), labels, axis, reduction)
-    return label_cross_entropy(logits, checked_one_hot(labels, logits.shape, axis), axis=axis, reduction=reduction)
+    return label_cross_entropy(logits, checked_one_hot(labels, logits.shape, axis), axis, reduction)
 
 # %% ../nbs/08_loss.ipynb #979a6273
 def nll(
@@ -131,13 +134,14 @@ def nll(
     picked = np.where(checked_one_hot(labels, l.shape, axis), l, 0).sum(axis=axis if reduction == "none" else None)
     return -picked / observations(l.shape, axis) if reduction == "mean" else -picked
 
-# %% ../nbs/08_loss.ipynb #caeda73e
+# %% ../nbs/08_loss.ipynb #eeb4a95a
 def accuracy(
     logits: Any, # scores of any shape, classes along `axis`
     labels: Any, # integers in [0, c), of the shape of `logits` without `axis`
     axis: int = -1, # the axis of the classes
 ) -> float: # between 0 and 1; nan if there is no observation
-    "The share of observations whose greatest logit is that of the label. Raises if labels are malformed."
+    "The share of observations whose greatest logit is that of the label; one with a nan is wrong. Raises if labels are malformed."
     logits, labels, _ = arrays(raw(logits), labels, "mean")
     checked_one_hot(labels, logits.shape, axis)
-    return float((logits.argmax(axis=axis) == labels).mean()) if labels.size else float("nan")
+    right = (logits.argmax(axis=axis) == labels) & ~np.isnan(logits).any(axis=axis)
+    return float(right.mean()) if labels.size else float("nan")

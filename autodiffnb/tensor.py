@@ -16,21 +16,28 @@ from typing import Any, Callable, Iterator
 import numpy as np
 
 # %% auto #0
-__all__ = ['NOTHING', 'numbers', 'rules', 'entries', 'constants', 'refusals', 'leaf_value', 'Tensor', 'method', 'node', 'record',
-           'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'refusal', 'raw', 'as_arrays',
-           'apply', 'unusual', 'operator', 'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors',
-           'primitive', 'lossy', 'error_of', 'item']
+__all__ = ['MISLEADING', 'NOTHING', 'numbers', 'rules', 'entries', 'constants', 'refusals', 'UNPLAIN', 'misleading', 'leaf_value',
+           'Tensor', 'method', 'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp',
+           'implements', 'refusal', 'raw', 'as_arrays', 'apply', 'unusual', 'operator', 'numpy_method', 'brief',
+           'made_by', 'topological_order', 'ancestors', 'primitive', 'lossy', 'error_of', 'item']
 
-# %% ../nbs/00_tensor.ipynb #93a550b5
+# %% ../nbs/00_tensor.ipynb #6d98c56e
+MISLEADING = (np.matrix, np.ma.MaskedArray)
+
+def misleading(x) -> TypeError:
+    "The error for an array whose arithmetic is not NumPy's."
+    return TypeError(f"{type(x).__name__}: its arithmetic is not that of an array; pass np.asarray(x), or x.filled(...) for a masked one")
+
 def leaf_value(value):
     "The floating-point number or array that a leaf made from `value` holds; a `TypeError` says what can't be one."
     if isinstance(value, Tensor):
         raise TypeError("value: expected an array or a number, got a Tensor; use the Tensor itself, or its .value")
+    if isinstance(value, MISLEADING): raise misleading(value)
     if type(value) in (bool, int): return float(value)
     if type(value) in (float, complex): return value
     if not (hasattr(value, "dtype") and hasattr(value, "shape")): value = np.asarray(value)
     if value.dtype.kind in "biu": return value.astype(np.float64)
-    if value.dtype.kind in "fc": return value
+    if value.dtype.kind in "fc": return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
     raise TypeError(f"value: expected real or complex numbers, got dtype {value.dtype}")
 
 # %% ../nbs/00_tensor.ipynb #3be97602
@@ -64,15 +71,20 @@ def method(f: Callable) -> Callable:
     setattr(Tensor, f.__name__, f)
     return f
 
-# %% ../nbs/00_tensor.ipynb #1807f79c
+# %% ../nbs/00_tensor.ipynb #98fbc4c6
 def node(value, fn, args, params=NOTHING, kept=()):
     "A Tensor of `value`, made by the call `fn(*args, **params)`."
     y = object.__new__(Tensor)
-    y.value, y.name, y.grad = value, None, None
-    y.fn, y.args, y.params, y.kept, y.order = fn, args, params, kept, next(numbers)
+    y.name = y.grad = None
+    y.value = value
+    y.fn = fn
+    y.args = args
+    y.params = params
+    y.kept = kept
+    y.order = next(numbers)
     return y
 
-# %% ../nbs/00_tensor.ipynb #91344a61
+# %% ../nbs/00_tensor.ipynb #34dccc3f
 def record(
     fn: Callable, # the function to call; what its rule is filed under
     args: tuple, # Tensors and constants, by position
@@ -83,7 +95,7 @@ def record(
     values = [a.value if isinstance(a, Tensor) else a for a in args]
     try: value = fn(*values, **params)
     except ValueError as error: raise misfit(error, fn, values) from None
-    if isinstance(value, (float, complex)) and all(type(v) in (float, int, complex) for v in values):
+    if type(value) is not np.ndarray and isinstance(value, (float, complex)) and all(type(v) in (float, int, complex) for v in values):
         value = value.item() if isinstance(value, np.generic) else value
     return node(value, fn, args, params)
 
@@ -118,7 +130,7 @@ class Each:
 
 rules: dict[Callable, Rule] = {}
 
-# %% ../nbs/00_tensor.ipynb #079d193b
+# %% ../nbs/00_tensor.ipynb #554a167c
 def defvjp(
     fn: Callable, # a NumPy function, or one of ours made by `primitive`
     *vjps: Callable | None, # `(g, y, *args, **params) -> adjoint of the argument`, one per argument; None where it is constant
@@ -127,6 +139,8 @@ def defvjp(
 ):
     "File the vector-Jacobian products of `fn`. Rules are plain NumPy expressions that write to nothing."
     if each is None and not vjps: raise TypeError(f"defvjp({label(fn)}): expected a vjp for each argument, got none")
+    if each is None and isinstance(fn, np.ufunc) and len(vjps) != fn.nin:
+        raise TypeError(f"defvjp({label(fn)}): expected {fn.nin} vjps, one for each argument; got {len(vjps)}")
     rules[fn] = Rule(Each(each) if each else vjps, isinstance(fn, np.ufunc) if broadcasts is None else broadcasts)
 
 # %% ../nbs/00_tensor.ipynb #154508ab
@@ -153,7 +167,7 @@ def implements(fn: Callable) -> Callable:
     def file(entry): entries[fn] = entry; return entry
     return file
 
-# %% ../nbs/00_tensor.ipynb #78822cf3
+# %% ../nbs/00_tensor.ipynb #fa9b2cb2
 def refusal(fn, why=None) -> TypeError:
     "The error for a NumPy call that can't be differentiated: which one, why, and what to write instead."
     name = f"{getattr(fn, '__module__', None) or 'numpy'}.{label(fn)}".replace("numpy", "np", 1)
@@ -167,10 +181,13 @@ def raw(x):
     if isinstance(x, Tensor): return x.value
     return type(x)(map(raw, x)) if type(x) in (list, tuple) else x
 
+UNPLAIN = {list, tuple, *MISLEADING}
+
 def as_arrays(args):
     "`args` with lists and tuples made into arrays; if one holds Tensors, the error says what to write instead."
-    kinds = [type(a) for a in args]
-    if list not in kinds and tuple not in kinds: return args
+    if UNPLAIN.isdisjoint(map(type, args)): return args
+    for a in args:
+        if isinstance(a, MISLEADING): raise misleading(a)
     return tuple(np.asarray(a) if isinstance(a, (list, tuple)) else a for a in args)
 
 def apply(fn, args, params=NOTHING):
@@ -254,25 +271,25 @@ def _repr_html_(self):
                     for k, s in rows.items() if s)
     return f"<table><caption style='text-align:left'>Tensor</caption>{cells}</table>"
 
-# %% ../nbs/00_tensor.ipynb #83f834dd
+# %% ../nbs/00_tensor.ipynb #ce69253a
 def topological_order(
     output: Tensor, # the node to start from
     first: int = -1, # leave out whatever has a lower number
 ) -> list[Tensor]: # every Tensor that `output` was made from, arguments before results, `output` last
     "`output` and all its ancestors, in the order in which they were made."
-    found, to_visit = {output}, [output]
-    while to_visit:
-        for a in to_visit.pop().args:
+    found, nodes = {output}, [output]
+    for t in nodes:
+        for a in t.args:
             if isinstance(a, Tensor) and a not in found and a.order >= first:
                 found.add(a)
-                to_visit.append(a)
-    return sorted(found, key=attrgetter("order"))
+                nodes.append(a)
+    return sorted(nodes, key=attrgetter("order"))
 
 def ancestors(output: Tensor) -> list[Tensor]:
     "Every Tensor that `output` was made from, in the order in which they were made."
     return topological_order(output)[:-1]
 
-# %% ../nbs/00_tensor.ipynb #ac226e13
+# %% ../nbs/00_tensor.ipynb #b52e88a4
 class primitive:
     "A function of plain arrays that is recorded as one call when an argument is a Tensor. Give it a rule with `defvjp`."
     def __init__(self,
@@ -286,13 +303,19 @@ class primitive:
 
     def __call__(self, *args, **params):
         for v in params.values():
-            if isinstance(v, Tensor): return self(*signature(self.fn).bind(*args, **params).args)
+            if isinstance(v, Tensor): return self.by_position(args, params)
         for a in args:
             if isinstance(a, Tensor): break
         else: return self.fn(*args, **params)
         if self.forward is None: return record(self, args, params)
         value, *kept = self.forward(*[a.value if isinstance(a, Tensor) else a for a in args], **params)
         return node(value, self, args, params, kept)
+
+    def by_position(self, args, params):
+        call = signature(self.fn).bind(*args, **params)
+        call.apply_defaults()
+        refuse_tensors(self, call.kwargs)
+        return self(*call.args, **call.kwargs)
 
     def __repr__(self): return f"<primitive {self.__name__}>"
 

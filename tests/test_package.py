@@ -45,6 +45,7 @@ def bare(tmp_path_factory):
 
 SURVEY = """
 import sys, json
+import numpy.random    # its Cython brings helper modules of its own
 before = set(sys.modules)
 import autodiffnb
 top = {m.partition('.')[0] for m in set(sys.modules) - before}

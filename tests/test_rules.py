@@ -68,6 +68,7 @@ for fn in (np.log, np.log1p, np.sqrt, np.reciprocal): table[fn] = unary(fn, **po
 for fn in (np.add, np.subtract, np.multiply): table[fn] = binary(fn)
 for fn in (np.divide, np.power): table[fn] = binary(fn, **positive)
 for fn in (np.maximum, np.minimum): table[fn] = binary(fn, **real)
+table[np.remainder] = binary(np.remainder, **positive, **real)
 PAIRS = [[(3,), (3,)], [(2, 3), (3,)], [(3,), (3, 2)], [(2, 3), (3, 2)], [(2, 2, 3), (3, 2)], [(2, 3), (2, 3, 2)], [(2, 1, 2, 3), (3, 3, 2)], [(3,), (2, 3, 2)],
          [(2, 2, 3), (3,)], [(0, 3), (3, 2)], [(2, 0), (0, 3)], [(0, 2, 3), (3, 2)]]
 table[np.matmul] = several(np.matmul, *PAIRS)
