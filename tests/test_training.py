@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -100,6 +101,22 @@ def test_velocity_is_the_weighted_sum_of_all_gradients(momentum, steps, seed):
     for g in gs: optimizer.step({"w": g})
     velocity = optimizer.slots["velocity"]["w"] if momentum else gs[-1]
     np.testing.assert_allclose(velocity, sum(momentum**(steps - i) * g for i, g in enumerate(gs, 1)), atol=1e-12)
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_sixteen_bits_remember_in_thirty_two(name, shape):
+    "The squares of these gradients are zero in float16, and so is Adam's eps"
+    make, by_hand = MAKERS[name]
+    params, g = {"w": Tensor(np.ones(shape, np.float16))}, np.full(shape, 1e-4, np.float16)
+    optimizer = make(params)
+    for _ in range(5): optimizer.step({"w": g})
+    expected, = by_hand([np.ones(shape)], [[g.astype(float)]] * 5)
+    assert params["w"].dtype == np.float16 and params["w"].shape == shape
+    np.testing.assert_allclose(params["w"].value.astype(float), expected, atol=3e-3)
+    assert all(x.dtype == np.float32 for xs in optimizer.slots.values() for x in xs.values())
+    again = make({"w": Tensor(np.ones(shape, np.float16))})
+    again.load_state_dict(optimizer.state_dict())
+    assert again.steps == 5
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_steps_write_to_arrays_of_their_own_only(name):
@@ -215,6 +232,8 @@ def test_models_take_no_rows_and_give_gradients_of_images():
 
 def test_sizes_of_an_mlp():
     with pytest.raises(ValueError, match=r"sizes: expected at least features and classes, got \(12,\)"): MLP((12,))
+    for sizes in ([6, 0, 3], [0, 3], [6, 4, -1]):
+        with pytest.raises(ValueError, match="sizes: expected 1 or more in each layer, got .*" + re.escape(str(tuple(sizes)))): MLP(sizes)
 
 
 # ---------------------------------------------------------------- evaluate
@@ -358,7 +377,14 @@ def test_callbacks():
     (dict(shuffle=True), TypeError, "shuffle: .*got True"), (dict(shuffle=-1), TypeError, "shuffle: .*got -1"), (dict(shuffle="yes"), TypeError, "shuffle"),
     (dict(model=lambda X: X), TypeError, "model: expected a callable with `params`"), (dict(optimizer=SGD(small().params)), ValueError, "optimizer: .*not among them: W, b"),
     (dict(optimizer="SGD"), TypeError, "optimizer: expected an Optimizer"), (dict(history=[]), TypeError, "history: expected a History"),
-    (dict(loss=lambda z, t: 1.0), TypeError, "loss: expected a function that returns a Tensor, got float")])
+    (dict(loss=lambda z, t: 1.0), TypeError, "loss: expected a function that returns a Tensor, got float"), (dict(loss=3), TypeError, "loss: expected a function of logits and labels, got 3"),
+    (dict(callbacks=[3]), TypeError, r"callbacks: expected a list of functions, got \[3\]"), (dict(callbacks=print), TypeError, "callbacks: expected a list of functions"),
+    (dict(callbacks=(f for f in [print])), TypeError, "callbacks: expected a list of functions"), (dict(checkpoint=3), TypeError, "checkpoint: expected a path, got 3"),
+    (dict(checkpoint=Path("no such folder") / "run.npz"), FileNotFoundError, "checkpoint: there is no folder for no such folder"), (dict(checkpoint=ROOT), IsADirectoryError, "checkpoint: .* is a folder"),
+    (dict(train=(TRAIN[0], np.eye(4, dtype=int)[TRAIN[1]])), ValueError, r"train: labels: expected shape \(96,\).*got \(96, 4\)"),
+    (dict(train=(TRAIN[0], np.eye(4)[TRAIN[1]] * np.where(np.arange(96) == 77, 0.5, 1)[:, None])), ValueError, r"train: labels: expected probabilities .* at index \(77, 0\)"),
+    (dict(validation=(VALID[0], np.full((40, 3), 1/3))), ValueError, "validation: labels: expected probabilities of shape"),
+    (dict(train=(TRAIN[0] + 1j, TRAIN[1])), TypeError, "train: expected images that give real logits; complex"), (dict(validation=(VALID[0] * 1j, VALID[1])), TypeError, "validation: .*complex")])
 def test_arguments_that_are_wrong(arguments, error, words, tmp_path):
     model = small()
     before = values(model)
@@ -446,16 +472,16 @@ def test_history_there_and_back(tmp_path):
     table = list(csv.DictReader(io.StringIO(text)))
     assert [{k: float(v) for k, v in row.items()} for row in table] == DIARY.rows
     with pytest.raises(ValueError): History.from_dict({"epoch": [1, 2], "train_loss": [0.5]})
-    assert History().to_dict() == {} and len(History()) == 0 and "0 epochs" in repr(History()) and "<table" in History()._repr_html_()
+    assert History().to_dict() == {} and len(History()) == 0 and "0 epochs" in repr(History())
 
 def test_history_with_columns_that_come_later():
     uneven = History([{"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.4, "validation_loss": 0.6}])
     assert math.isnan(uneven["validation_loss"][0]) and uneven["validation_loss"][1] == 0.6
 
 def test_history_shows_itself():
-    text, page = repr(DIARY), DIARY._repr_html_()
+    text = repr(DIARY)
     assert text.startswith("History of 20 epochs\n") and "..." in text and len(text.splitlines()) == 13 and text.splitlines()[-1].split() == ["20", "0.0500", "0.0750", "0.9750"]
-    assert page.count("<tr>") == 12 and "0.9750" in page and len({len(line) for line in text.splitlines()[1:]}) == 1
+    assert len({len(line) for line in text.splitlines()[1:]}) == 1
 
 def test_history_plots_itself():
     pytest.importorskip("matplotlib.pyplot")
