@@ -9,17 +9,18 @@ from __future__ import annotations
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import fields, is_dataclass, replace
+from operator import index as as_int
 from typing import Any, Callable, Iterable, Iterator
 import numpy as np
-from .backward import gradients
+from .backward import gradients, stop_gradient as plain
 from .tensor import Tensor, label, made_by, topological_order
 
 # %% auto #0
-__all__ = ['ENTRIES', 'checks', 'products', 'pull', 'push', 'plain', 'pairing', 'parts', 'with_parts', 'tree_leaves',
-           'tree_build', 'tree_map', 'random_like', 'directions', 'widened', 'values_of', 'differences', 'Tolerance',
-           'watched', 'graph_values', 'same_kind', 'same_values', 'size_of', 'close_at_some_step', 'check_vjp',
-           'check_jvp', 'check_orders', 'same_recorded', 'is_floating', 'argument_leaves', 'moving_leaves', 'of_leaves',
-           'check_grads']
+__all__ = ['ENTRIES', 'checks', 'products', 'pull', 'push', 'pairing', 'parts', 'with_parts', 'tree_leaves', 'tree_build',
+           'tree_map', 'random_like', 'directions', 'widened', 'values_of', 'differences', 'Tolerance', 'watched',
+           'graph_values', 'same_kind', 'same_values', 'size_of', 'close_at_some_step', 'check_vjp', 'check_jvp',
+           'check_orders', 'same_recorded', 'expect_function', 'positions', 'is_floating', 'argument_leaves',
+           'moving_leaves', 'of_leaves', 'check_grads']
 
 # %% ../nbs/02_check.ipynb #877a0876
 def pull(ys: list, xs: list[Tensor], gs: list, recorded: bool = False) -> list:
@@ -31,11 +32,6 @@ def push(ys: list, xs: list[Tensor], vs: list, recorded: bool = False) -> list:
     "$J v$: the tangents of the outputs `ys`, from the tangents `vs` of the inputs `xs`."
     us = [Tensor(np.ones_like(plain(y))) for y in ys]
     return pull(pull(ys, xs, us, recorded=True), us, vs, recorded)
-
-# %% ../nbs/02_check.ipynb #7c619b6c
-def plain(x: Any) -> Any:
-    "The value of a Tensor; anything else as it is."
-    return x.value if isinstance(x, Tensor) else x
 
 # %% ../nbs/02_check.ipynb #8f4870ba
 def pairing(gs: Iterable, vs: Iterable) -> float:
@@ -114,7 +110,7 @@ def differences(F: Callable, xs: list, j: int, v: Any, h: float) -> list:
 
 # %% ../nbs/02_check.ipynb #64f64151
 class Tolerance:
-    "The steps to difference with, and how far from the differences a derivative may be."
+    "The steps to difference with, and how far from the differences a derivative may be; for numbers as they are (`exact`) and widened (`wide`)."
     def __init__(self, step, rtol, atol, exact: list, wide: list):
         eps, fine = [max((np.finfo(np.asarray(x).dtype).eps for x in xs), default=2.0**-52) for xs in (exact, wide)]
         self.rtol = eps ** (1 / 3) if rtol is None else rtol
@@ -149,8 +145,8 @@ def graph_values(names: Iterable[str], xs: list[Tensor], ys: list, gs: list) -> 
 
 # %% ../nbs/02_check.ipynb #94b0ffbd
 def same_kind(where: str, got: Any, like: Any):
-    "Raise an `AssertionError` unless `got` has the shape and dtype of `like`."
-    expected, came = [(np.shape(x), np.asarray(x).dtype) for x in (like, got)]
+    "Raise an `AssertionError` unless `got` has the shape and dtype of `like`, in whatever byte order."
+    expected, came = [(np.shape(x), np.asarray(x).dtype.newbyteorder("=")) for x in (like, got)]
     if expected != came: raise AssertionError(f"{where}: expected shape {expected[0]} and dtype {expected[1]}, got shape {came[0]} and dtype {came[1]}")
 
 def same_values(where: str, expected: Any, got: Any, allowed: Any, route: str):
@@ -235,6 +231,23 @@ def same_recorded(F, xs, where):
         same_values(f"{where}, recorded sweep, output {i}", expected, got, eps ** 0.5 * (1 + abs(np.asarray(expected))), "plain sweep")
 
 # %% ../nbs/02_check.ipynb #84957c3e
+def expect_function(what: str, f: Any) -> Callable:
+    "`f`, if it can be called; otherwise a `TypeError` that names the operator `what`."
+    if not callable(f): raise TypeError(f"{what}: f: expected a function, got {type(f).__name__}")
+    return f
+
+def positions(argnums: int | Iterable[int], args: tuple) -> list[int]:
+    "The positions that `argnums` means, counted from the front."
+    try: chosen = [as_int(n) for n in (argnums if np.iterable(argnums) else [argnums])]
+    except TypeError: raise TypeError(f"argnums: expected the position of an argument, or several, as integers; got {argnums!r}") from None
+    for n in chosen:
+        if not -len(args) <= n < len(args):
+            raise ValueError(f"argnums: expected positions of the {len(args)} positional arguments, got {n}")
+    chosen = [n % len(args) for n in chosen]
+    if len(set(chosen)) < len(chosen): raise ValueError(f"argnums: expected each position once, got {argnums}")
+    return chosen
+
+# %% ../nbs/02_check.ipynb #24216909
 def is_floating(x: Any) -> bool:
     "Is `x` a real or complex floating-point number, array or Tensor?"
     return type(plain(x)) in (float, complex) or getattr(getattr(plain(x), "dtype", None), "kind", "") in tuple("fc")
@@ -245,15 +258,10 @@ def argument_leaves(args: tuple) -> dict[str, Any]:
 
 def moving_leaves(args: tuple, argnums: int | Iterable[int] | None) -> dict[str, Any]:
     "The plain values of the leaves to differentiate by: the floating ones, or all in the positions `argnums`."
-    if argnums is None: chosen = {name: plain(x) for name, x in argument_leaves(args).items() if is_floating(x)}
-    else:
-        argnums = [argnums] if isinstance(argnums, int) else list(argnums)
-        for n in argnums:
-            if not -len(args) <= n < len(args): raise ValueError(f"argnums: expected positions of the {len(args)} arguments, got {n}")
-        positions = {n % len(args) for n in argnums}
-        chosen = {name: Tensor(plain(x)).value for i in sorted(positions) for name, x in tree_leaves(args[i], f"argument {i}").items()}
-    if not chosen: raise TypeError(f"expected a floating-point argument to differentiate by, got {', '.join(type(a).__name__ for a in args) or 'none'}")
-    return chosen
+    if argnums is None: leaves = {name: x for name, x in argument_leaves(args).items() if is_floating(x)}
+    else: leaves = {name: x for i in sorted(positions(argnums, args)) for name, x in tree_leaves(args[i], f"argument {i}").items()}
+    if not leaves: raise TypeError(f"expected a floating-point argument to differentiate by, got {', '.join(type(a).__name__ for a in args) or 'none'}")
+    return {name: Tensor(plain(x)).value for name, x in leaves.items()}
 
 # %% ../nbs/02_check.ipynb #93727ca9
 def of_leaves(f: Callable, args: tuple, names: Iterable[str]) -> Callable:
@@ -278,6 +286,7 @@ def check_grads(
     atol: float | None = None, # allowed absolute error; by default as `rtol`
 ) -> Callable: # `check(*args)`, which returns None, or raises an `AssertionError` that says where, what was expected, and what came
     "A function of the arguments of `f`, which checks the derivatives of `f` there: against differences, in both directions, up to `order`."
+    expect_function("check_grads", f)
     modes = (modes,) if isinstance(modes, str) else tuple(modes)
     if order < 1: raise ValueError(f"order: expected at least 1, got {order}")
     if not modes or set(modes) - set(checks): raise ValueError(f"modes: expected some of {tuple(checks)}, got {modes}")

@@ -15,26 +15,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from . import elementwise, reduction, shaping
 from .backward import gradients
+from .shaping import inverse_permutation
 from .tensor import NOTHING, Tensor, constants, defvjp, entries, implements, raw, record, refusal
 
 # %% auto #0
-__all__ = ['young', 'LETTERS', 'surviving', 'inverse', 'WayBack', 'ways_back', 'back_to_A', 'back_to_B', 'axis_pairs',
-           'contraction_axes', 'as_operand', 'tensorcontract', 'record_tensordot', 'dot_axes', 'inner_axes',
-           'entry_of_two', 'transposed', 'column', 'row', 'matmul_back_to_A', 'matmul_back_to_B', 'split_pairs',
-           'kron_back_to_a', 'kron_back_to_b', 'as_letters', 'einsum_call', 'explicit', 'letter_lengths',
-           'checked_subscripts', 'record_einsum', 'EinsumBack', 'einsum_way_back', 'delta', 'einsum_back', 'Factor',
-           'Product', 'tex_indices', 'tex_name', 'Step', 'formulas', 'symbols', 'axis_letters', 'proof', 'listed',
-           'tensordot_call', 'einsum_code', 'Derivation', 'verdict', 'adjoint_latex', 'step_latex', 'order_latex',
-           'least_rank', 'checked_shapes', 'checked_names', 'plan_of_axes', 'plan_of_letters', 'derivation']
+__all__ = ['LETTERS', 'young', 'surviving', 'WayBack', 'ways_back', 'back_to_A', 'back_to_B', 'axis_pairs', 'contraction_axes',
+           'as_operand', 'tensorcontract', 'record_tensordot', 'dot_axes', 'inner_axes', 'entry_of_two', 'transposed',
+           'column', 'row', 'matmul_back_to_A', 'matmul_back_to_B', 'as_letters', 'einsum_call', 'explicit',
+           'letter_lengths', 'checked_subscripts', 'record_einsum', 'EinsumBack', 'einsum_way_back', 'delta',
+           'einsum_back', 'Factor', 'Product', 'tex_indices', 'tex_name', 'Step', 'formulas', 'symbols', 'axis_letters',
+           'proof', 'listed', 'tensordot_call', 'einsum_code', 'Derivation', 'verdict', 'adjoint_latex', 'step_latex',
+           'order_latex', 'least_rank', 'checked_shapes', 'checked_names', 'plan_of_axes', 'plan_of_letters',
+           'derivation', 'split_pairs', 'kron_back_to_a', 'kron_back_to_b']
 
 # %% ../nbs/06_contraction.ipynb #63ddba72
 def surviving(ndim: int, axes: tuple[int, ...]) -> tuple[int, ...]:
     "Those of `ndim` axes that are not in `axes`, in order."
     return tuple(n for n in range(ndim) if n not in axes)
-
-def inverse(order: tuple[int, ...]) -> tuple[int, ...]:
-    "The permutation that undoes `order`: place `k` is where `order` has `k`."
-    return tuple(order.index(k) for k in range(len(order)))
 
 # %% ../nbs/06_contraction.ipynb #19efb619
 class WayBack(NamedTuple):
@@ -55,7 +52,7 @@ def ways_back(
     from_A, from_B = tuple(range(len(A_left))), tuple(range(len(A_left), len(A_left) + len(B_left)))   # axes of Q
     A_arrived = A_left + tuple(A_axes[B_axes.index(n)] for n in sorted(B_axes))
     B_arrived = tuple(B_axes[A_axes.index(n)] for n in sorted(A_axes)) + B_left
-    return WayBack((from_B, B_left), A_arrived, inverse(A_arrived)), WayBack((A_left, from_A), B_arrived, inverse(B_arrived))
+    return WayBack((from_B, B_left), A_arrived, inverse_permutation(A_arrived)), WayBack((A_left, from_A), B_arrived, inverse_permutation(B_arrived))
 
 # %% ../nbs/06_contraction.ipynb #89a04230
 def back_to_A(Q, A, B, axes):
@@ -78,7 +75,7 @@ def axis_pairs(axes):
         A_axes, B_axes = axes
         return [tuple(map(index, side)) if np.iterable(side) else (index(side),) for side in (A_axes, B_axes)]
     if index(axes) < 0: raise ValueError
-    return tuple(range(-index(axes), 0)), tuple(range(index(axes)))
+    return range(-index(axes), 0), range(index(axes))
 
 # %% ../nbs/06_contraction.ipynb #d90de58e
 def contraction_axes(
@@ -182,34 +179,6 @@ def matmul_back_to_B(Q, C, A, B):
     return np.tensordot(A, Q, (tuple(range(A.ndim - 1)), tuple(range(A.ndim - 1))))
 
 defvjp(np.matmul, matmul_back_to_A, matmul_back_to_B)
-
-# %% ../nbs/06_contraction.ipynb #dba4dfc1
-young = dict(
-    vecdot=(lambda Q, C, a, b: np.conj(Q[..., None] * b), lambda Q, C, a, b: Q[..., None] * np.conj(a)),
-    matvec=(lambda Q, C, A, v: column(Q) * row(v),        lambda Q, C, A, v: np.matvec(transposed(A), Q)),
-    vecmat=(lambda Q, C, v, A: np.conj(np.matvec(A, Q)),  lambda Q, C, v, A: column(np.conj(v)) * row(Q)))
-for name, vjps in young.items():
-    if hasattr(np, name): defvjp(getattr(np, name), *vjps)
-
-# %% ../nbs/06_contraction.ipynb #56a9bbd0
-def split_pairs(Q, a, b):
-    "For `kron(a, b)`: Q with an axis for each axis of a and of b in turn, and both shapes, made equally long by axes of length 1."
-    n = max(a.ndim, b.ndim)
-    a_shape, b_shape = (1,) * (n - a.ndim) + a.shape, (1,) * (n - b.ndim) + b.shape
-    return np.reshape(Q, tuple(length for pair in zip(a_shape, b_shape) for length in pair)), a_shape, b_shape
-
-def kron_back_to_a(Q, C, a, b):
-    "The adjoint of a in `kron(a, b)`."
-    Q, _, b_shape = split_pairs(Q, a, b)
-    return np.reshape(np.tensordot(Q, np.reshape(b, b_shape), (tuple(range(1, Q.ndim, 2)), tuple(range(len(b_shape))))), a.shape)
-
-def kron_back_to_b(Q, C, a, b):
-    "The adjoint of b in `kron(a, b)`."
-    Q, a_shape, _ = split_pairs(Q, a, b)
-    return np.reshape(np.tensordot(np.reshape(a, a_shape), Q, (tuple(range(len(a_shape))), tuple(range(0, Q.ndim, 2)))), b.shape)
-
-defvjp(np.kron, kron_back_to_a, kron_back_to_b)
-entries.update({np.linalg.tensordot: record_tensordot, np.linalg.matmul: np.matmul, np.linalg.outer: np.outer})
 
 # %% ../nbs/06_contraction.ipynb #d1a427f0
 LETTERS = "".join(sorted(ascii_letters))     # A to Z, then a to z: the order in which NumPy numbers them
@@ -318,7 +287,7 @@ def einsum_way_back(
 def delta(letters: str, n: int, x):
     "The Kronecker delta of length `n` for two letters, an array of ones for one; of the kind and dtype of `x`."
     k = np.arange(n, like=raw(x))
-    return (k[:, None] == k if len(letters) == 2 else k == k).astype(x.dtype)
+    return (k[:, None] == k if len(letters) == 2 else np.ones_like(k)).astype(x.dtype)
 
 def einsum_back(position, Q, C, subscripts, *operands, optimize=False):
     "The adjoint of the operand at this position of the call (the subscripts are at position 0)."
@@ -501,8 +470,10 @@ def checked_shapes(shapes, count: int | None) -> tuple:
     return shapes
 
 def checked_names(names, count: int) -> tuple[str, ...]:
-    "`names`, or A, B, ... if there are none; a `ValueError` says what is wrong with them."
-    names = tuple("ABDEFGHIKLMNOPRSTUVWXYZ"[:count] if names is None else names)
+    "`names`, or A, B, ... (A0, A1, ... if they are many) if there are none; a `ValueError` says what is wrong with them."
+    letters = "ABDEFGHIKLMNOPRSTUVWXYZ"
+    if names is None: names = letters[:count] if count <= len(letters) else [f"A{i}" for i in range(count)]
+    names = tuple(names)
     if len(names) != count or len({*names, "C", "Q"}) < count + 2 or not all(isinstance(n, str) and n.isidentifier() for n in names):
         raise ValueError(f"names: expected {count} different names, none of them C or Q, got {names}")
     return names
@@ -510,15 +481,14 @@ def checked_names(names, count: int) -> tuple[str, ...]:
 # %% ../nbs/06_contraction.ipynb #8d83e8d9
 def plan_of_axes(what, shapes) -> tuple:
     "Letters, shapes, function and code for axes as `np.tensordot` takes them."
+    wrong = f"what: expected axes as for np.tensordot, or an einsum string, got {what!r}"
     if shapes is None:
-        try:
-            ranks = [least_rank(side) for side in axis_pairs(what)]
-            axes = contraction_axes((1,) * ranks[0], (1,) * ranks[1], what)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"what: expected axes as for np.tensordot, or an einsum string, got {what!r} ({str(error).rpartition(': ')[2]})") from None
-    else:
-        shapes = checked_shapes(shapes, 2)
-        ranks, axes = [*map(len, shapes)], contraction_axes(*shapes, what)
+        try: ranks = [least_rank(side[:len(LETTERS) + 1]) for side in axis_pairs(what)]
+        except (TypeError, ValueError): raise ValueError(f"{wrong} (axes are a number that is not negative, or two axes, or two lists of axes)") from None
+    else: ranks = [*map(len, shapes := checked_shapes(shapes, 2))]
+    if sum(ranks) > len(LETTERS): raise ValueError(f"{wrong}: operands of {ranks[0]} and {ranks[1]} axes need more than the {len(LETTERS)} letters")
+    try: axes = contraction_axes(*(shapes or [(1,) * n for n in ranks]), what)
+    except ValueError as error: raise (error if shapes else ValueError(f"{wrong} ({str(error).rpartition(': ')[2]})")) from None
     terms, output = axis_letters(*ranks, axes)
     return terms, output, shapes, lambda A, B: np.tensordot(A, B, axes), lambda names, i: tensordot_call(names, ranks, axes, i)
 
@@ -552,5 +522,33 @@ def derivation(
     for i in range(len(terms)):
         *equations, arrived = formulas(operands, C, i)
         places = tuple(sorted(arrived).index(k) for k in arrived)
-        steps.append(Step(*equations, arrived, inverse(places), places, call(names, i), None if shapes is None else proof(f, shapes, i)))
+        steps.append(Step(*equations, arrived, inverse_permutation(places), places, call(names, i), None if shapes is None else proof(f, shapes, i)))
     return Derivation(C, Product(summed, tuple(operands)), steps, index_of if isinstance(what, str) else {})
+
+# %% ../nbs/06_contraction.ipynb #dba4dfc1
+young = dict(
+    vecdot=(lambda Q, C, a, b: np.conj(Q[..., None] * b), lambda Q, C, a, b: Q[..., None] * np.conj(a)),
+    matvec=(lambda Q, C, A, v: column(Q) * row(v),        lambda Q, C, A, v: np.matvec(transposed(A), Q)),
+    vecmat=(lambda Q, C, v, A: np.conj(np.matvec(A, Q)),  lambda Q, C, v, A: column(np.conj(v)) * row(Q)))
+for name, vjps in young.items():
+    if hasattr(np, name): defvjp(getattr(np, name), *vjps)
+
+# %% ../nbs/06_contraction.ipynb #56a9bbd0
+def split_pairs(Q, a, b):
+    "For `kron(a, b)`: Q with an axis for each axis of a and of b in turn, and both shapes, made equally long by axes of length 1."
+    n = max(a.ndim, b.ndim)
+    a_shape, b_shape = (1,) * (n - a.ndim) + a.shape, (1,) * (n - b.ndim) + b.shape
+    return np.reshape(Q, tuple(length for pair in zip(a_shape, b_shape) for length in pair)), a_shape, b_shape
+
+def kron_back_to_a(Q, C, a, b):
+    "The adjoint of a in `kron(a, b)`."
+    Q, _, b_shape = split_pairs(Q, a, b)
+    return np.reshape(np.tensordot(Q, np.reshape(b, b_shape), (tuple(range(1, Q.ndim, 2)), tuple(range(len(b_shape))))), a.shape)
+
+def kron_back_to_b(Q, C, a, b):
+    "The adjoint of b in `kron(a, b)`."
+    Q, a_shape, _ = split_pairs(Q, a, b)
+    return np.reshape(np.tensordot(np.reshape(a, a_shape), Q, (tuple(range(len(a_shape))), tuple(range(0, Q.ndim, 2)))), b.shape)
+
+defvjp(np.kron, kron_back_to_a, kron_back_to_b)
+entries.update({np.linalg.tensordot: record_tensordot, np.linalg.matmul: np.matmul, np.linalg.outer: np.outer})

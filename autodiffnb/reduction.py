@@ -7,7 +7,7 @@ Docs: https://autodiffnb.github.io/autodiffnb/reduction.html.md"""
 # %% ../nbs/04_reduction.ipynb #7c5fd34f
 from __future__ import annotations
 from functools import partial
-from math import prod
+from math import inf, prod
 from operator import index as as_int
 from typing import Any
 import numpy as np
@@ -16,9 +16,9 @@ from .tensor import Tensor, defvjp, entries, implements, method, primitive, raw,
 import autodiffnb.elementwise
 
 # %% auto #0
-__all__ = ['kept_shape', 'restored', 'spread', 'as_shape', 'reshape', 'cast', 'astype', 'settings', 'prepared', 'number_reduced',
-           'counted', 'extreme_vjp', 'extreme', 'freedom', 'deviations', 'running', 'along', 'product_before',
-           'product_of_others', 'recurrence', 'cumprod_vjp', 'without_nan']
+__all__ = ['kept_shape', 'with_kept_axes', 'spread', 'as_shape', 'reshape', 'cast', 'astype', 'settings', 'prepared',
+           'number_reduced', 'one_over', 'counted', 'extreme_vjp', 'extreme', 'freedom', 'deviations', 'running',
+           'along', 'product_before', 'product_of_others', 'recurrence', 'cumprod_vjp', 'without_nan']
 
 # %% ../nbs/04_reduction.ipynb #c7b798b3
 def kept_shape(shape: tuple[int, ...], axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
@@ -27,13 +27,13 @@ def kept_shape(shape: tuple[int, ...], axis: int | tuple[int, ...] | None) -> tu
     reduced = {n % len(shape) for n in (axis if isinstance(axis, tuple) else (axis,))}
     return tuple(1 if n in reduced else length for n, length in enumerate(shape))
 
-def restored(g, x, axis):
+def with_kept_axes(g, x, axis):
     "`g`, from a reduction of `x`, with the reduced axes back in their places as axes of length 1."
     return np.reshape(g, kept_shape(x.shape, axis))
 
 def spread(g, x, axis):
     "`g`, from a reduction of `x`, copied along the reduced axes."
-    return np.broadcast_to(restored(g, x, axis), x.shape)
+    return np.broadcast_to(with_kept_axes(g, x, axis), x.shape)
 
 # %% ../nbs/04_reduction.ipynb #aa9c0499
 defvjp(np.sum, lambda g, y, x, axis=None, keepdims=False: spread(g, x, axis))
@@ -111,8 +111,12 @@ def number_reduced(shape: tuple[int, ...], axis: int | tuple[int, ...] | None) -
     "How many numbers go into each result of a reduction."
     return prod(length for length, kept in zip(shape, kept_shape(shape, axis)) if length != kept)
 
+def one_over(n: float) -> float:
+    "1/n as a Python number; infinite for zero, as NumPy's would be."
+    return 1 / n if n else inf
+
 defvjp(np.mean, lambda g, y, x, axis=None, keepdims=False:
-    np.broadcast_to(restored(g, x, axis) / max(number_reduced(x.shape, axis), 1), x.shape))
+    np.broadcast_to(with_kept_axes(g, x, axis) * one_over(max(number_reduced(x.shape, axis), 1)), x.shape))
 
 def counted(a, axis, keepdims, where):
     "How many numbers `where` lets into each result of a reduction of `a`, as real numbers of its precision."
@@ -122,15 +126,17 @@ def counted(a, axis, keepdims, where):
 @implements(np.mean)
 def _mean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
     a = prepared(np.mean, a, dtype, out, where)
-    if where is not True: return np.sum(a, axis=axis, keepdims=keepdims) / counted(a, axis, keepdims, where)
+    if where is not True:
+        wide = a.astype(np.float32) if a.dtype == np.float16 else a
+        return (np.sum(wide, axis=axis, keepdims=keepdims) / counted(wide, axis, keepdims, where)).astype(a.dtype)
     return record(np.mean, (a,), settings(axis=axis, keepdims=keepdims))
 
 # %% ../nbs/04_reduction.ipynb #2b48240f
 def extreme_vjp(g, y, x, axis=None, keepdims=False):
     "The adjoint of a maximum or a minimum: `g` in equal shares to the entries that are equal to it."
-    chosen = (x == restored(y, x, axis)) | (x != x)
-    shares = np.maximum(np.sum(chosen, axis=axis, keepdims=True, dtype=x.dtype), 1)
-    return np.where(chosen, restored(g, x, axis) / shares, 0)
+    chosen = (x == with_kept_axes(y, x, axis)) | (x != x)
+    share = (1 / np.maximum(np.sum(chosen, axis=axis, keepdims=True), 1)).astype(x.dtype)
+    return np.where(chosen, with_kept_axes(g, x, axis) * share, 0)
 
 defvjp(np.max, extreme_vjp)
 defvjp(np.min, extreme_vjp)
@@ -163,9 +169,9 @@ def deviations(x, axis):
     return np.conjugate(x - np.mean(x, axis=axis, keepdims=True))
 
 defvjp(np.var, lambda g, y, x, axis=None, keepdims=False, ddof=0:
-    2 * restored(g, x, axis) / freedom(x, axis, ddof) * deviations(x, axis))
+    with_kept_axes(g, x, axis) * (2 * one_over(freedom(x, axis, ddof))) * deviations(x, axis))
 defvjp(np.std, lambda g, y, x, axis=None, keepdims=False, ddof=0:
-    restored(g / np.where(y == 0, 1, y), x, axis) / freedom(x, axis, ddof) * deviations(x, axis))
+    with_kept_axes(g / np.where(y == 0, 1, y), x, axis) * one_over(freedom(x, axis, ddof)) * deviations(x, axis))
 
 # %% ../nbs/04_reduction.ipynb #1ef49bcc
 @implements(np.var)
@@ -208,7 +214,7 @@ def product_of_others(x, axis):
     return product_before(x, axis) * np.flip(product_before(np.flip(x, axis), axis), axis)
 
 # %% ../nbs/04_reduction.ipynb #e53f7e31
-defvjp(np.prod, lambda g, y, x, axis=None, keepdims=False: restored(g, x, axis) * product_of_others(x, axis))
+defvjp(np.prod, lambda g, y, x, axis=None, keepdims=False: with_kept_axes(g, x, axis) * product_of_others(x, axis))
 
 @implements(np.prod)
 def _prod(a, axis=None, dtype=None, out=None, keepdims=False, initial=1, where=True):
@@ -228,11 +234,12 @@ def recurrence(u, a, axis):
     return u
 
 # %% ../nbs/04_reduction.ipynb #e2e51ec1
-@partial(defvjp, np.cumprod)
 def cumprod_vjp(g, y, x, axis):
     "The adjoint of a running product."
     axis %= len(x.shape)
     return product_before(x, axis) * recurrence(g, x[along(axis, 1, None)], axis)
+
+defvjp(np.cumprod, cumprod_vjp)
 
 # %% ../nbs/04_reduction.ipynb #b9adc3fd
 @implements(np.average)

@@ -1,4 +1,4 @@
-"""Reshape, index, join: moving numbers without changing them, and moving adjoints back.
+"""Transpose, index, join: moving numbers without changing them, and moving adjoints back.
 
 Docs: https://autodiffnb.github.io/autodiffnb/shaping.html.md"""
 
@@ -17,10 +17,10 @@ from .reduction import along, as_shape, cast, settings
 
 # %% auto #0
 __all__ = ['SIMPLE', 'scatters', 'inverse_permutation', 'phantom', 'permuted', 'reshaped', 'transpose', 'flatten', 'join', 'pile',
-           'slice_of_join', 'joined', 'columns', 'joined_after', 'pieces', 'parts', 'is_basic', 'names_once',
-           'scatter_numpy', 'spelled_out', 'scatter_by_asking', 'scatter_add', 'getitem', 'raising', 'positions',
-           'sorted_by', 'differences', 'moved', 'clip', 'selection_shape', 'written', 'survivors', 'replace', 'At',
-           'Places', 'rounds', 'changed_by']
+           'slice_of_join', 'joined', 'columns', 'joined_after', 'pieces', 'index_parts', 'is_basic', 'names_once',
+           'scatter_numpy', 'spelled_out', 'scatter_by_asking', 'scatter_add', 'getitem', 'raising', 'as_places',
+           'sorted_by', 'moved', 'clip', 'selection_shape', 'written', 'survivors', 'replace', 'At', 'Places', 'rounds',
+           'changed_by']
 
 # %% ../nbs/05_shaping.ipynb #1f5ae505
 def inverse_permutation(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -138,17 +138,17 @@ entries[np.hsplit] = lambda ary, indices_or_sections: pieces(np.split, int(ary.n
 # %% ../nbs/05_shaping.ipynb #0aa63bb0
 SIMPLE = (int, np.integer, slice, type(None), type(...))
 
-def parts(index) -> tuple:
+def index_parts(index) -> tuple:
     "An index as a tuple of what stands between its commas."
     return index if isinstance(index, tuple) else (index,)
 
 def is_basic(index) -> bool:
     "Is `index` made of integers, slices, None and Ellipsis only?"
-    return all(isinstance(i, SIMPLE) and not isinstance(i, bool) for i in parts(index))
+    return all(isinstance(i, SIMPLE) and not isinstance(i, bool) for i in index_parts(index))
 
 def names_once(index) -> bool:
     "Is it certain, without looking at numbers, that `index` names no position twice?"
-    return all(isinstance(i, SIMPLE) or getattr(i, "dtype", None) == bool for i in parts(index))
+    return all(isinstance(i, SIMPLE) or getattr(i, "dtype", None) == bool for i in index_parts(index))
 
 # %% ../nbs/05_shaping.ipynb #238ce3ca
 def scatter_numpy(g, index, shape):
@@ -164,7 +164,7 @@ scatters: dict[type, Callable] = {kind: scatter_numpy for kind in (np.ndarray, n
 # %% ../nbs/05_shaping.ipynb #b2aa2368
 def spelled_out(index, ndim: int) -> list:
     "A basic index with one part for each axis: no `None`, no `...`."
-    given = [i for i in parts(index) if i is not None]
+    given = [i for i in index_parts(index) if i is not None]
     dots = given.index(...) if ... in given else len(given)
     return given[:dots] + [slice(None)] * (ndim - len(given) + (dots < len(given))) + given[dots + 1:]
 
@@ -204,7 +204,7 @@ defvjp(scatter_add, lambda g, y, u, index, shape: getitem(g, index))
 
 @method
 def __getitem__(self, index):
-    if any(isinstance(i, Tensor) for i in parts(index)):
+    if any(isinstance(i, Tensor) for i in index_parts(index)):
         raise TypeError("index: expected integers, slices or arrays, got a Tensor; positions have no derivative, pass t.value")
     return getitem(self, index)
 
@@ -214,13 +214,13 @@ def raising(fn, out, mode):
     if out is not None: raise refusal(fn, "out= writes into an array; use the value that is returned")
     if mode != "raise": raise refusal(fn, f"mode={mode!r} is not supported, only 'raise'; wrap or clip the indices")
 
-def positions(indices): return indices if hasattr(indices, "shape") else np.asarray(indices, int)
+def as_places(indices): return indices if hasattr(indices, "shape") else np.asarray(indices, int)
 
 @implements(np.take)
 def _take(a, indices, axis=None, out=None, mode="raise"):
     raising(np.take, out, mode)
-    if axis is None: return np.reshape(a, -1)[positions(indices)]
-    return a[(slice(None),) * normalize_axis_tuple(axis, a.ndim)[0] + (positions(indices),)]
+    if axis is None: return np.reshape(a, -1)[as_places(indices)]
+    return a[(slice(None),) * normalize_axis_tuple(axis, a.ndim)[0] + (as_places(indices),)]
 
 @implements(np.take_along_axis)
 def _take_along_axis(arr, indices, axis=-1):
@@ -250,10 +250,9 @@ def _compress(condition, a, axis=None, out=None): return np.take(a, np.flatnonze
 entries[np.flipud] = lambda m: np.flip(m, 0)
 entries[np.fliplr] = lambda m: np.flip(m, 1)
 entries[np.extract] = lambda condition, arr: np.reshape(arr, -1)[np.flatnonzero(condition)]
-entries[np.diff] = lambda a, n=1, axis=-1: differences(a, n, axis)
 
-def differences(a, n, axis):
-    "`np.diff`: `n` times, each number less the one before it."
+@implements(np.diff)
+def _diff(a, n=1, axis=-1):
     axis = normalize_axis_tuple(axis, a.ndim)[0]
     for _ in range(n): a = a[along(axis, 1, None)] - a[along(axis, -1)]
     return a

@@ -7,20 +7,19 @@ Docs: https://autodiffnb.github.io/autodiffnb/transforms.html.md"""
 # %% ../nbs/09_transforms.ipynb #371cbff2
 from __future__ import annotations
 from math import prod
-from operator import index
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Callable, Iterable
 import numpy as np
 from . import reduction, shaping  # file the rules that adjoints of any shape need
-from .backward import own, path_between, seed, sweep
-from .check import parts, plain, tree_build, tree_leaves, tree_map
+from .backward import own, path_between, seed, stop_gradient as plain, sweep
+from .check import expect_function, parts, positions, tree_build, tree_leaves, tree_map
 from .tensor import Tensor, defvjp, label, leaf_value, node, numbers, primitive, record
 
 # %% auto #0
-__all__ = ['identity', 'SETTINGS', 'spent', 'bundle', 'fresh', 'positions', 'Trace', 'is_live', 'returned', 'sweeper', 'zeros',
-           'vjp', 'matched', 'matched_leaf', 'outputs', 'leaf_of', 'expect_function', 'expect_scalar', 'expect_real',
-           'split_aux', 'value_and_grad', 'grad', 'ones', 'pusher', 'expect_sequences', 'jvp', 'unit', 'by_rows',
-           'by_columns', 'columns_are_better', 'jacobian', 'hessian', 'hvp', 'elementwise_grad']
+__all__ = ['identity', 'SETTINGS', 'spent', 'bundle', 'fresh', 'Trace', 'is_live', 'returned', 'sweeper', 'zeros', 'vjp',
+           'matched', 'matched_leaf', 'outputs', 'leaf_of', 'expect_scalar', 'expect_real', 'split_aux',
+           'value_and_grad', 'grad', 'ones', 'pusher', 'expect_sequences', 'jvp', 'unit', 'by_rows', 'by_columns',
+           'columns_are_better', 'jacobian', 'hessian', 'hvp', 'elementwise_grad']
 
 # %% ../nbs/09_transforms.ipynb #ce99e19a
 identity = primitive(lambda x: x)
@@ -38,17 +37,6 @@ def fresh(x: Any, where: str) -> Any:
     except (TypeError, ValueError) as error:
         raise TypeError(f"{where}: expected a number, an array, a Tensor, or a tree of them; got {type(x).__name__} ({error})") from None
 
-# %% ../nbs/09_transforms.ipynb #935e2530
-def positions(argnums: int | Iterable[int], args: tuple) -> list[int]:
-    "The positions that `argnums` means, counted from the front."
-    chosen = [index(n) for n in (argnums if isinstance(argnums, (tuple, list)) else [argnums])]
-    for n in chosen:
-        if not -len(args) <= n < len(args):
-            raise ValueError(f"argnums: expected positions of the {len(args)} positional arguments, got {n}")
-    chosen = [n % len(args) for n in chosen]
-    if len(set(chosen)) < len(chosen): raise ValueError(f"argnums: expected each position once, got {argnums}")
-    return chosen
-
 # %% ../nbs/09_transforms.ipynb #8b4ab776
 spent = primitive(lambda: None)
 spent.__name__ = "spent"
@@ -57,7 +45,7 @@ defvjp(spent, None)
 class Trace:
     "One call of `f`, on fresh Tensors in the positions `argnums`."
     def __init__(self, f, args, argnums, kwargs):
-        self.first, self.single = next(numbers), not isinstance(argnums, (tuple, list))
+        self.first, self.single = next(numbers), not np.iterable(argnums)
         chosen = {n: tree_leaves(args[n], f"argument {n}") for n in positions(argnums, args)}
         self.trees = [args[n] for n in chosen]
         moved = {n: [fresh(x, where) for where, x in leaves.items()] for n, leaves in chosen.items()}
@@ -160,11 +148,6 @@ def leaf_of(y: Any, where: str) -> Any:
     try: return leaf_value(plain(y))
     except (TypeError, ValueError) as error: raise TypeError(f"{where}: expected numbers, an array or a Tensor, got {type(y).__name__} ({error})") from None
 
-def expect_function(what: str, f: Any) -> Callable:
-    "`f`, if it can be called."
-    if not callable(f): raise TypeError(f"{what}: f: expected a function, got {type(f).__name__}")
-    return f
-
 # %% ../nbs/09_transforms.ipynb #d0d776f3
 def expect_scalar(y: Any):
     "Raise unless `y` is a number, or an array or Tensor without axes."
@@ -187,7 +170,7 @@ def split_aux(result: Any) -> tuple[Any, Any]:
 def value_and_grad(
     f: Callable, # returns a scalar, or with `has_aux` a pair `(scalar, anything)`
     argnums: int | tuple[int, ...] = 0, # the position to differentiate by; a tuple of positions gives a tuple of gradients
-    has_aux: bool = False, # does `f` return something beside the scalar, to be handed through
+    has_aux: bool = False, # does `f` return something besides the scalar, to be handed through
 ) -> Callable: # of the arguments of `f`; returns `(value, gradient)`, or `((value, aux), gradient)`
     "The function that returns the value of `f` and its gradient, which has the form, shapes and dtypes of the argument."
     expect_function("value_and_grad", f)
@@ -205,9 +188,10 @@ def value_and_grad(
 def grad(
     f: Callable, # returns a scalar, or with `has_aux` a pair `(scalar, anything)`
     argnums: int | tuple[int, ...] = 0, # the position to differentiate by; a tuple of positions gives a tuple of gradients
-    has_aux: bool = False, # does `f` return something beside the scalar, to be handed through
+    has_aux: bool = False, # does `f` return something besides the scalar, to be handed through
 ) -> Callable: # of the arguments of `f`; returns the gradient, or `(gradient, aux)`
     "The gradient of `f` as a function. It has the form, shapes and dtypes of the argument; of a complex argument z = x + iy it is df/dx - i df/dy."
+    expect_function("grad", f)
     both = value_and_grad(f, argnums, has_aux)
     def gradient(*args, **kwargs):
         value, gradient = both(*args, **kwargs)

@@ -10,8 +10,9 @@ from hypothesis import given, settings, strategies as st
 from autodiffnb import contraction, elementwise, reduction, shaping  # noqa: F401  (their rules are used by the recorded sweeps)
 from autodiffnb.backward import gradients
 from autodiffnb.check import check_grads
-from autodiffnb.contraction import (contraction_axes, derivation, einsum_way_back, explicit, inverse, surviving,
+from autodiffnb.contraction import (contraction_axes, derivation, einsum_way_back, explicit, surviving,
                                     tensorcontract, ways_back)
+from autodiffnb.shaping import inverse_permutation
 from autodiffnb.tensor import Tensor
 
 DTYPES = [np.float32, np.float64, np.complex64, np.complex128]
@@ -178,13 +179,13 @@ def test_the_worked_example_arrives_and_is_transposed_as_derived():
 
 @given(st.permutations(range(6)))
 def test_inverse_undoes_a_permutation(order):
-    assert [order[k] for k in inverse(tuple(order))] == sorted(order)
-    assert inverse(inverse(tuple(order))) == tuple(order)
+    assert [order[k] for k in inverse_permutation(tuple(order))] == sorted(order)
+    assert inverse_permutation(inverse_permutation(tuple(order))) == tuple(order)
     assert sorted(surviving(6, tuple(order[:3])) + tuple(order[:3])) == [*range(6)]
 
 
 @pytest.mark.parametrize("axes, what", [
-    (-1, "not negative"), (3, "A has 2 axes, so there is no axis -3"), ((0, 2), "B has 2 axes, so there is no axis 2"),
+    (-1, "not negative"), (10**12, "A has 2 axes"), (3, "A has 2 axes, so there is no axis -3"), ((0, 2), "B has 2 axes, so there is no axis 2"),
     ((-3, 0), "A has 2 axes"), (([0, 1], [0]), "2 axes of A can't be paired with 1 of B"), (([1, -1], [0, 1]), "an axis of A is repeated"),
     (([0, 1], [-1, 1]), "an axis of B is repeated"), ((0, 0), "axis 0 of A has length 2, but its partner, axis 0 of B, has 3"),
     (1.0, "expected"), ("ij", "expected"), ((1,), "expected"), (([1], [0], [0]), "expected"), (None, "expected"), (([0.5], [0]), "expected")])
@@ -546,9 +547,16 @@ def test_ranks_without_shapes(axes, ranks):
     ((1, 5), "shapes: expected a shape for each operand"), (("ij,jk", [(2, 3)]), "shapes: expected 2 shapes"), (("ij,jk", [(2, 3), (4, 5)]), "the index 'j'"),
     (("ij->k",), "'k', which no operand has"), (("...i->...",), "shapes are needed"), (("i!",), "expected letters"), (("ij", [(2, -3)]), "not negative"),
     ((1, None, ("A",)), "names: expected 2 different names"), ((1, None, ("A", "A")), "names: "), ((1, None, ("A", "Q")), "none of them C or Q"), ((1, None, ("A", "not a name")), "names: "),
-    ((1, None, ("A", 5)), "names: "), ((",".join(["i"] * 24) + "->",), "names: expected 24 different names")])
+    ((1, None, ("A", 5)), "names: "), ((-1,), "got -1 (axes are a number that is not negative"),
+    ((10**9,), "letters"), ((([60], [0]),), "letters"), ((1, [(1,) * 30] * 2), "letters"), (([0, 0], [1, 2]), "shapes: ")])
 def test_bad_derivations_are_clear_errors(arguments, what):
     with pytest.raises(ValueError, match=re.escape(what)): derivation(*arguments)
+
+
+def test_many_operands_have_numbered_names():
+    d = derivation(",".join(["a"] * 31) + "->")
+    assert len(d.steps) == 31 and str(d.steps[-1].operand) == "A30[r0]"
+    with pytest.raises(ValueError, match="names: expected 31 different names"): derivation(",".join(["a"] * 31) + "->", names="AB")
 
 
 def test_latex_has_no_macros_and_balanced_braces():

@@ -291,3 +291,18 @@ def test_kept_shape_is_what_numpy_keeps():
     for axis in (None, 0, -1, (0, 2), (), np.int64(1)):
         assert kept_shape((2, 3, 4), axis) == np.zeros((2, 3, 4)).sum(axis=axis, keepdims=True).shape
         assert number_reduced((2, 3, 4), axis) == np.ones((2, 3, 4)).sum(axis=axis).max()
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("f", [np.mean, np.max, np.min, lambda x: np.mean(x, where=np.ones(70_000, bool))])
+def test_float16_has_adjoints_beyond_the_largest_count_it_holds(f, create_graph):
+    t = Tensor(np.ones(70_000, np.float16))
+    y, grad = f(t), gradients(f(t), t, create_graph=create_graph)
+    assert y.value == 1 and y.dtype == grad.dtype == np.float16
+    np.testing.assert_allclose(np.asarray(getattr(grad, "value", grad), float), 1 / 70_000, rtol=0.01)
+
+
+def test_no_degrees_of_freedom_are_as_in_numpy():
+    t = Tensor([2.0])
+    with np.errstate(invalid="ignore"), pytest.warns(RuntimeWarning): y = np.var(t, ddof=1)
+    with np.errstate(invalid="ignore"): assert np.isnan(y.value) and np.isnan(gradients(y, t)).all()
