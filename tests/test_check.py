@@ -16,7 +16,7 @@ def cube(x): return x * x * x
 
 
 def square(*rules, forward=lambda x: x * x, **options):
-    fn = primitive(forward)
+    fn = primitive(lambda x: forward(x))    # a function of these tests, though `forward` may be NumPy's
     fn.__name__ = "square"
     defvjp(fn, *rules, **options)
     return fn

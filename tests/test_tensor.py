@@ -49,7 +49,10 @@ def test_operators_on_both_sides(name, other, value):
     t = Tensor(value)
     for y, expected in ((op(t, b), op(value, plain)), (op(b, t), op(plain, value))):
         assert isinstance(y, Tensor)
-        same(y.value, expected)
+        if name != "pow": same(y.value, expected)
+        else:    # NumPy 2.0 may round a power differently on its two roads
+            assert np.shape(y.value) == np.shape(expected) and y.dtype == np.asarray(expected).dtype
+            np.testing.assert_allclose(y.value, expected, rtol=4 * np.finfo(y.dtype).eps)
         adjoint = gradients(y, t, np.ones(y.shape, y.dtype))
         assert adjoint.shape == t.shape and adjoint.dtype == t.dtype
 
