@@ -12,8 +12,8 @@ import numpy as np
 from .tensor import Tensor, as_arrays, label, made_by, method, node as make_node, rules, topological_order
 
 # %% auto #0
-__all__ = ['PYTHON_NUMBERS', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'plain_call', 'recorded_call', 'explained',
-           'seed', 'own', 'gradients', 'backward', 'stop_gradient']
+__all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'plain_call',
+           'recorded_call', 'explained', 'seed', 'own', 'gradients', 'backward', 'stop_gradient']
 
 # %% ../nbs/01_backward.ipynb #c5e153d8
 def sum_to(g, shape: tuple[int, ...]):
@@ -78,13 +78,14 @@ def sweep(
                 if vjp: adjoints[a] = adjoints[a] + term if a in adjoints else term
     return adjoints
 
-# %% ../nbs/01_backward.ipynb #2ce6ccd3
+# %% ../nbs/01_backward.ipynb #e1625e49
+NUMPY_NUMBER = {int: np.float64, float: np.float64, complex: np.complex128}    # by the type of a Python number
 PYTHON_NUMBERS = {float, complex}
 
 def plain_call(t, rule):
     "The plain result and arguments of the call that made `t`, as its rule wants them."
     args = [a.value if isinstance(a, Tensor) else a for a in t.args]
-    if type(t.value) in PYTHON_NUMBERS: args = [np.asarray(a)[()] for a in args]
+    if type(t.value) in PYTHON_NUMBERS: args = [NUMPY_NUMBER[type(a)](a) if type(a) in NUMPY_NUMBER else a for a in args]
     elif not rule.broadcasts and not PYTHON_NUMBERS.isdisjoint(map(type, args)):
         args = [np.asarray(a) if type(a) in PYTHON_NUMBERS else a for a in args]
     return ((t.value, *t.kept) if t.kept else t.value), args
