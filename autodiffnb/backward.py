@@ -13,7 +13,7 @@ from .tensor import Tensor, as_arrays, label, made_by, method, node as make_node
 
 # %% auto #0
 __all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'plain_call',
-           'recorded_call', 'explained', 'seed', 'own', 'gradients', 'backward', 'stop_gradient']
+           'recorded_call', 'rule_of', 'explained', 'seed', 'own', 'gradients', 'backward', 'stop_gradient']
 
 # %% ../nbs/01_backward.ipynb #c5e153d8
 def sum_to(g, shape: tuple[int, ...]):
@@ -25,9 +25,10 @@ def sum_to(g, shape: tuple[int, ...]):
     if any(n < 0 or shape[n - extra] != 1 for n in grown): raise ValueError(f"a vjp returned shape {given} for an argument of shape {shape}")
     return g.sum(axis=(*range(extra), *grown)).reshape(shape)
 
-# %% ../nbs/01_backward.ipynb #db36e8fe
+# %% ../nbs/01_backward.ipynb #3733bf27
 def conform(g, x, broadcasts: bool = True):
     "The adjoint `g` with the shape, dtype and realness of the argument `x`, whose numbers are not looked at."
+    if g is None: raise TypeError("a vjp returned None; is its return missing?")
     shape, dtype = getattr(x, "shape", ()), getattr(x, "dtype", None) or type(x)
     if getattr(g, "shape", ()) != shape:
         if not broadcasts: raise ValueError(f"a vjp returned shape {getattr(g, 'shape', ())} for an argument of shape {shape}")
@@ -57,7 +58,7 @@ def path_between(
         path.append(t)
     return path if output in matters else []
 
-# %% ../nbs/01_backward.ipynb #2f67fdf4
+# %% ../nbs/01_backward.ipynb #577764a3
 def sweep(
     path: list[Tensor], # arguments before results, as from `path_between`
     g: Any, # the adjoint of the last node on it
@@ -69,7 +70,7 @@ def sweep(
     for t in reversed(path):
         g = adjoints.get(t) if t in wanted else adjoints.pop(t, None)
         if g is None or t.fn is None: continue
-        rule = rules[t.fn]
+        rule = rule_of(t)
         y, args = recorded_call(t) if recorded else plain_call(t, rule)
         for i, a in enumerate(t.args):
             if isinstance(a, Tensor) and a in on_path:
@@ -90,14 +91,21 @@ def plain_call(t, rule):
         args = [np.asarray(a) if type(a) in PYTHON_NUMBERS else a for a in args]
     return ((t.value, *t.kept) if t.kept else t.value), args
 
-# %% ../nbs/01_backward.ipynb #63b25d65
+# %% ../nbs/01_backward.ipynb #d6a5bd60
 def recorded_call(t):
     "The result and arguments of the call that made `t` as Tensors, so that calls on them are recorded."
     if not t.kept: return t, t.args
     return (t, *[make_node(value, fn, t.args, t.params) for fn, value in zip(t.fn.kept, t.kept)]), t.args
 
+def rule_of(t):
+    "The rule of the call that made `t`; a `TypeError` if a primitive has none yet."
+    if t.fn in rules: return rules[t.fn]
+    raise TypeError(f"{label(t.fn)} has no rule; file one before differentiating: defvjp({label(t.fn)}, lambda g, y, x: ...)")
+
 def explained(error, t, i):
-    "`error` with a note that says which rule raised it."
+    "`error` with a note that says which rule raised it; or that the rule has no vjp for this argument."
+    vjps = rules[t.fn].vjps
+    if isinstance(vjps, tuple) and i >= len(vjps): error = TypeError(f"{label(t.fn)}: defvjp was given {len(vjps)} vjps, none for argument {i}")
     error.add_note(f"while differentiating {made_by(t)} with respect to its argument {i}")
     return error
 

@@ -19,8 +19,8 @@ from .tensor import Tensor, label, made_by, topological_order
 __all__ = ['ENTRIES', 'checks', 'products', 'pull', 'push', 'pairing', 'parts', 'with_parts', 'tree_leaves', 'tree_build',
            'tree_map', 'random_like', 'directions', 'widened', 'values_of', 'differences', 'Tolerance', 'watched',
            'graph_values', 'same_kind', 'same_values', 'size_of', 'close_at_some_step', 'check_vjp', 'check_jvp',
-           'check_orders', 'same_recorded', 'expect_function', 'positions', 'is_floating', 'argument_leaves',
-           'moving_leaves', 'of_leaves', 'check_grads']
+           'check_orders', 'same_recorded', 'expect_function', 'as_positions', 'positions', 'is_floating',
+           'argument_leaves', 'moving_leaves', 'of_leaves', 'check_grads']
 
 # %% ../nbs/02_check.ipynb #877a0876
 def pull(ys: list, xs: list[Tensor], gs: list, recorded: bool = False) -> list:
@@ -236,10 +236,14 @@ def expect_function(what: str, f: Any) -> Callable:
     if not callable(f): raise TypeError(f"{what}: f: expected a function, got {type(f).__name__}")
     return f
 
+def as_positions(argnums: int | Iterable[int]) -> list[int]:
+    "`argnums` as a list of integers; arguments of `f` in its place are refused, since `check_grads(f)` and its like are functions to call with those."
+    try: return [as_int(n) for n in (argnums if np.iterable(argnums) else [argnums])]
+    except TypeError: raise TypeError(f"argnums: expected the position of an argument, or several, as integers; got {argnums!r}. Arguments of f go into a second call: check_grads(f)(x)") from None
+
 def positions(argnums: int | Iterable[int], args: tuple) -> list[int]:
     "The positions that `argnums` means, counted from the front."
-    try: chosen = [as_int(n) for n in (argnums if np.iterable(argnums) else [argnums])]
-    except TypeError: raise TypeError(f"argnums: expected the position of an argument, or several, as integers; got {argnums!r}") from None
+    chosen = as_positions(argnums)
     for n in chosen:
         if not -len(args) <= n < len(args):
             raise ValueError(f"argnums: expected positions of the {len(args)} positional arguments, got {n}")
@@ -288,6 +292,7 @@ def check_grads(
     "A function of the arguments of `f`, which checks the derivatives of `f` there: against differences, in both directions, up to `order`."
     expect_function("check_grads", f)
     modes = (modes,) if isinstance(modes, str) else tuple(modes)
+    if argnums is not None: as_positions(argnums)
     if order < 1: raise ValueError(f"order: expected at least 1, got {order}")
     if not modes or set(modes) - set(checks): raise ValueError(f"modes: expected some of {tuple(checks)}, got {modes}")
     def check(*args):

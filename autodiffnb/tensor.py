@@ -130,7 +130,7 @@ class Each:
 
 rules: dict[Callable, Rule] = {}
 
-# %% ../nbs/00_tensor.ipynb #554a167c
+# %% ../nbs/00_tensor.ipynb #c08991cc
 def defvjp(
     fn: Callable, # a NumPy function, or one of ours made by `primitive`
     *vjps: Callable | None, # `(g, y, *args, **params) -> adjoint of the argument`, one per argument; None where it is constant
@@ -138,6 +138,7 @@ def defvjp(
     broadcasts: bool | None = None, # does `fn` broadcast, so that adjoints are to be summed to shape? by default: is it a ufunc
 ):
     "File the vector-Jacobian products of `fn`. Rules are plain NumPy expressions that write to nothing."
+    if not callable(fn): raise TypeError(f"fn: expected a function, got {fn!r}")
     if each is None and not vjps: raise TypeError(f"defvjp({label(fn)}): expected a vjp for each argument, got none")
     if each is None and isinstance(fn, np.ufunc) and len(vjps) != fn.nin:
         raise TypeError(f"defvjp({label(fn)}): expected {fn.nin} vjps, one for each argument; got {len(vjps)}")
@@ -167,14 +168,16 @@ def implements(fn: Callable) -> Callable:
     def file(entry): entries[fn] = entry; return entry
     return file
 
-# %% ../nbs/00_tensor.ipynb #fa9b2cb2
+# %% ../nbs/00_tensor.ipynb #102778f1
 def refusal(fn, why=None) -> TypeError:
     "The error for a NumPy call that can't be differentiated: which one, why, and what to write instead."
     name = f"{getattr(fn, '__module__', None) or 'numpy'}.{label(fn)}".replace("numpy", "np", 1)
     if why is None: why = refusals.get(fn)
     if why: return TypeError(f"{name} of a Tensor: {why}")
+    arguments = "x" if getattr(fn, "nin", 1) == 1 else ", ".join("abcde"[:fn.nin])
+    vjps = ", ".join([f"lambda g, y, {arguments}: ..."] * getattr(fn, "nin", 1))
     return TypeError(f"{name} has no rule, so a Tensor can't go through it. Either take the plain array out, t.value, or add the rule:\n"
-                     f"    from autodiffnb import defvjp\n    defvjp({name}, lambda g, y, x: ...)  # g: adjoint of the result y")
+                     f"    from autodiffnb import defvjp\n    defvjp({name}, {vjps})  # g: adjoint of the result y")
 
 def raw(x):
     "`x` with every Tensor in it, however deep in lists and tuples, replaced by its value."
@@ -335,7 +338,7 @@ def error_of(f: Callable, *args, **kwargs) -> str:
     except Exception as error: return str(error)
     raise AssertionError(f"{label(f)} was expected to raise, and did not")
 
-# %% ../nbs/00_tensor.ipynb #1619ebec
+# %% ../nbs/00_tensor.ipynb #2eadb627
 @method
 def item(self) -> float:
     "The plain Python number in a Tensor of one element."
@@ -350,7 +353,9 @@ def __len__(self) -> int:
 def __iter__(self) -> Iterator[Tensor]: return (self[i] for i in range(len(self)))
 
 @method
-def __bool__(self) -> bool: return bool(self.value)
+def __bool__(self) -> bool:
+    if self.size > 1: raise ValueError(f"a Tensor of shape {self.shape} is neither true nor false; np.maximum, np.minimum and np.where say what max(), min() and if can't")
+    return bool(self.value)
 
 @method
 def __format__(self, spec: str) -> str: return format(self.item(), spec) if spec else str(self)

@@ -413,3 +413,20 @@ def test_sweep_returns_what_was_asked_for_only():
     y = (x * w).sum()
     adjoints = sweep(path_between([x, w], y), 1.0, [w])
     assert adjoints.keys() == {w} and adjoints[w] == A.sum()
+
+
+# --- rules that are missing or incomplete -----------------------------------------------------------------------------
+
+def test_a_missing_rule_a_missing_vjp_and_a_missing_return_are_named():
+    x = Tensor([1.0, 2.0])
+    bare = primitive(lambda a: a * 2)
+    bare.__name__ = "doubled"
+    with pytest.raises(TypeError, match="doubled has no rule"): gradients(bare(x), x, [1.0, 1.0])
+    half = primitive(lambda a, b: a * b)
+    half.__name__ = "product"
+    defvjp(half, lambda g, y, a, b: g * b)
+    assert gradients(half(x, 3.0), x, [1.0, 1.0]).tolist() == [3.0, 3.0]
+    with pytest.raises(TypeError, match="product: defvjp was given 1 vjps, none for argument 1"): gradients(half(x, x), x, [1.0, 1.0])
+    lost = primitive(lambda a: a * 2)
+    defvjp(lost, lambda g, y, a: None)
+    with pytest.raises(TypeError, match="returned None"): gradients(lost(x), x, [1.0, 1.0])

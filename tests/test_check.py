@@ -226,3 +226,8 @@ def test_tree_helpers():
     again = tree_build(tree, tree_leaves(tree).values())
     assert again == tree and type(again) is OrderedDict and type(again["y"]) is Pair
     assert tree_map(lambda x: -x, tree)["y"].b == {"z": -4.0} and tree_map(str, 1) == "1" and tree_map(str, None) is None
+
+
+@pytest.mark.parametrize("argnums", [np.array([0.1, 0.2]), (np.ones(2),), 0.5, Tensor(1.0)])
+def test_arguments_in_the_place_of_argnums_are_refused(argnums):
+    with pytest.raises(TypeError, match=r"argnums: .*check_grads\(f\)\(x\)"): check_grads(cube, argnums)

@@ -301,7 +301,7 @@ def test_format_item_len_iteration_and_truth():
     assert [r.value for r in rows] == A.tolist() and all(isinstance(r, Tensor) for r in rows)
     a, b, c = Tensor(A)
     assert t > 3 and not t > 4 and bool(Tensor(0.0)) is False
-    with pytest.raises(ValueError, match="ambiguous"): bool(Tensor(A))
+    with pytest.raises(ValueError, match="neither true nor false"): bool(Tensor(A))
     assert sum(Tensor(A)).item() == A.sum()
 
 
