@@ -239,7 +239,7 @@ def expect_function(what: str, f: Any) -> Callable:
 def as_positions(argnums: int | Iterable[int]) -> list[int]:
     "`argnums` as a list of integers; arguments of `f` in its place are refused, since `check_grads(f)` and its like are functions to call with those."
     try: return [as_int(n) for n in (argnums if np.iterable(argnums) else [argnums])]
-    except TypeError: raise TypeError(f"argnums: expected the position of an argument, or several, as integers; got {argnums!r}. Arguments of f go into a second call: check_grads(f)(x)") from None
+    except TypeError: raise TypeError(f"argnums: expected the position of an argument, or several, as integers; got {argnums!r}. Arguments of f go into a second call, as in check_grads(f)(x)") from None
 
 def positions(argnums: int | Iterable[int], args: tuple) -> list[int]:
     "The positions that `argnums` means, counted from the front."
