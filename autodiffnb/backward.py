@@ -91,11 +91,11 @@ def plain_call(t, rule):
         args = [np.asarray(a) if type(a) in PYTHON_NUMBERS else a for a in args]
     return ((t.value, *t.kept) if t.kept else t.value), args
 
-# %% ../nbs/01_backward.ipynb #d6a5bd60
+# %% ../nbs/01_backward.ipynb #dfd38332
 def recorded_call(t):
     "The result and arguments of the call that made `t` as Tensors, so that calls on them are recorded."
     if not t.kept: return t, t.args
-    return (t, *[make_node(value, fn, t.args, t.params) for fn, value in zip(t.fn.kept, t.kept)]), t.args
+    return (t, *[make_node(value, fn, t.args, t.params, t.kept if fn.kept else ()) for fn, value in zip(t.fn.kept, t.kept)]), t.args
 
 def rule_of(t):
     "The rule of the call that made `t`; a `TypeError` if a primitive has none yet."

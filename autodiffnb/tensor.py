@@ -19,7 +19,7 @@ import numpy as np
 __all__ = ['MISLEADING', 'NOTHING', 'numbers', 'rules', 'entries', 'constants', 'refusals', 'UNPLAIN', 'misleading', 'leaf_value',
            'Tensor', 'method', 'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp',
            'implements', 'refusal', 'raw', 'as_arrays', 'apply', 'unusual', 'operator', 'numpy_method', 'brief',
-           'made_by', 'topological_order', 'ancestors', 'primitive', 'lossy', 'error_of', 'item']
+           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'lossy', 'error_of', 'item']
 
 # %% ../nbs/00_tensor.ipynb #6d98c56e
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -168,7 +168,7 @@ def implements(fn: Callable) -> Callable:
     def file(entry): entries[fn] = entry; return entry
     return file
 
-# %% ../nbs/00_tensor.ipynb #102778f1
+# %% ../nbs/00_tensor.ipynb #c98303d7
 def refusal(fn, why=None) -> TypeError:
     "The error for a NumPy call that can't be differentiated: which one, why, and what to write instead."
     name = f"{getattr(fn, '__module__', None) or 'numpy'}.{label(fn)}".replace("numpy", "np", 1)
@@ -197,6 +197,7 @@ def apply(fn, args, params=NOTHING):
     "`fn` of Tensors: recorded, or computed on plain values where there is no derivative, or refused."
     if fn in rules: return record(fn, args, params)
     if fn in constants: return fn(*map(raw, args), **params)
+    if fn in entries: return entries[fn](*args, **params)
     raise refusal(fn)
 
 # %% ../nbs/00_tensor.ipynb #84b3b221
@@ -320,6 +321,26 @@ class primitive:
         return self(*call.args, **call.kwargs)
 
     def __repr__(self): return f"<primitive {self.__name__}>"
+
+# %% ../nbs/00_tensor.ipynb #d9697624
+class several:
+    "A function with several results; each is recorded as the value of a primitive of its own, found in `parts`."
+    def __init__(self,
+        fn: Callable, # plain arrays in, a tuple of plain arrays out
+        *names: str, # what each result is called
+    ):
+        def part(k, name):
+            def result(*args, **params): return fn(*args, **params)[k]
+            def forward(*args, **params): return (results := tuple(fn(*args, **params)))[k], *results
+            result.__name__, result.__module__ = f"{label(fn)}_{name}", getattr(fn, "__module__", None)
+            return primitive(result, forward)
+        self.fn, self.parts = fn, tuple(part(k, name) for k, name in enumerate(names))
+        for p in self.parts: p.kept = self.parts
+
+    def __call__(self, *args, **params):
+        results = self.fn(*map(raw, args), **params)
+        if not any(isinstance(a, Tensor) for a in args): return results
+        return tuple(node(y, p, args, params, tuple(results)) for p, y in zip(self.parts, results))
 
 # %% ../nbs/00_tensor.ipynb #d94a094c
 def lossy(name: str):
