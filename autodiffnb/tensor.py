@@ -16,10 +16,10 @@ from typing import Any, Callable, Iterator
 import numpy as np
 
 # %% auto #0
-__all__ = ['MISLEADING', 'NOTHING', 'numbers', 'rules', 'entries', 'constants', 'refusals', 'UNPLAIN', 'misleading', 'leaf_value',
-           'Tensor', 'method', 'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp',
-           'implements', 'refusal', 'raw', 'as_arrays', 'apply', 'unusual', 'operator', 'numpy_method', 'brief',
-           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'lossy', 'error_of', 'item']
+__all__ = ['MISLEADING', 'NOTHING', 'numbers', 'rules', 'entries', 'constants', 'refusals', 'UNPLAIN', 'ways', 'misleading',
+           'leaf_value', 'Tensor', 'method', 'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each',
+           'defvjp', 'implements', 'refusal', 'raw', 'as_arrays', 'apply', 'unusual', 'operator', 'numpy_method',
+           'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'lossy', 'error_of', 'item']
 
 # %% ../nbs/00_tensor.ipynb #6d98c56e
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -200,23 +200,29 @@ def apply(fn, args, params=NOTHING):
     if fn in entries: return entries[fn](*args, **params)
     raise refusal(fn)
 
-# %% ../nbs/00_tensor.ipynb #84b3b221
+# %% ../nbs/00_tensor.ipynb #ed523965
 @method
 def __array_ufunc__(self, ufunc, how, *inputs, **params):
     if how != "__call__" or params: return unusual(ufunc, how, inputs, params)
     return apply(ufunc, as_arrays(inputs))
 
-def unusual(ufunc, how, inputs, params):
-    "A ufunc called by a method such as `.reduce`, or with keywords: fine where there is no derivative, otherwise refused."
-    if "out" in params: raise refusal(ufunc, "out= and in-place operators write into an array; write y = x + t instead of x += t")
-    if how != "__call__": raise refusal(ufunc, f"the ufunc method .{how} has no rule; np.sum, np.prod, np.cumsum and broadcasting say the same")
-    if ufunc in rules: raise refusal(ufunc, f"the keyword {next(iter(params))}= has no rule; np.where and .astype say the same")
-    return apply(ufunc, inputs, params)
-
 @method
 def __array_function__(self, fn, types, args, kwargs):
     if fn in entries: return entries[fn](*args, **kwargs)
     return apply(fn, args, {k: raw(v) for k, v in kwargs.items()} if fn in constants else kwargs)
+
+# %% ../nbs/00_tensor.ipynb #9f551191
+ways: dict[str, Callable] = {}    # `(ufunc, *inputs, **params)`, by the name of a ufunc's method or keyword
+
+def unusual(ufunc, how, inputs, params):
+    "A ufunc called by a method such as `.reduce`, or with keywords: the first of these names that has a way decides."
+    if "out" in params: raise refusal(ufunc, "out= and in-place operators write into an array; write y = x + t instead of x += t")
+    inputs = as_arrays(inputs)
+    if ufunc in constants and how != "at": return getattr(ufunc, how)(*map(raw, inputs), **{k: raw(v) for k, v in params.items()})
+    for name in (how, *params):
+        if name in ways: return ways[name](ufunc, *inputs, **params)
+    what = f"the method .{how}" if how != "__call__" else f"the keyword {next(iter(params))}="
+    raise refusal(ufunc, f"{what} has no rule; t.value is the plain array")
 
 # %% ../nbs/00_tensor.ipynb #2ed7f84c
 def operator(ufunc, reflected=False):
