@@ -9,6 +9,7 @@ from autodiffnb.contraction import derivation, tensorcontract
 from autodiffnb.softmax import log_softmax, logsumexp, softmax
 from autodiffnb.loss import accuracy, cross_entropy, nll
 from autodiffnb.transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from autodiffnb import fft  # files its rules
 from autodiffnb.picture import draw
 from autodiffnb.data import fashion_mnist, minibatches
 from autodiffnb.training import MLP, SGD, Adam, History, SoftmaxRegression, evaluate, fit, load, save
