@@ -1,5 +1,8 @@
 """The contract of grad and its family: values, forms, dtypes, nesting, errors."""
+import math
 import sys
+import threading
+import time
 from collections import OrderedDict, namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,9 +12,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
-from autodiffnb import Tensor, backward, gradients, stop_gradient, tensor, transforms
-from autodiffnb.check import check_grads, tree_leaves
-from autodiffnb.transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from autodiffnb import Tensor, backward, cross_entropy, gradients, stop_gradient, tensor, topological_order, transforms
+from autodiffnb.check import check_grads, push, tree_leaves
+from autodiffnb.shaping import getitem
+from autodiffnb.tensor import defvjp, label, primitive, rules
+from autodiffnb.transforms import defjvp, elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+
+from cases import table
 
 rng = np.random.default_rng(0)
 W = rng.standard_normal((4, 3))
@@ -287,6 +294,241 @@ def test_higher_orders_of_arrays_by_check_grads():
     check_grads(lambda x, u: vjp(network, x)[1](u)[0])(x, rng.standard_normal(4))
     check_grads(lambda x, v: hvp(f, (x,), (v,))[0], order=1)(x, v)
     check_grads(jacobian(network), order=1)(x)
+
+
+# --- forwards -----------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.complex128])
+@pytest.mark.parametrize("fn", [pytest.param(fn, id=label(fn)) for fn in table])
+def test_jvp_of_every_rule_is_that_of_the_transposed_sweep(fn, dtype):
+    rng = np.random.default_rng(3)
+    for case in table[fn]:
+        if dtype is np.complex128 and not case.complex: continue
+        xs = case.arrays(dtype)
+        vs = [(rng.standard_normal(x.shape) + (1j * rng.standard_normal(x.shape) if dtype is np.complex128 else 0) * np.ones(x.shape)).astype(dtype) for x in xs]
+        call = lambda *args: list(y) if isinstance(y := case.call(*args), (list, tuple)) else [y]
+        inputs, tolerance = [Tensor(x) for x in xs], dict(rtol=1e-4, atol=1e-4) if dtype is np.float32 else dict(rtol=1e-8, atol=1e-9)
+        for x in vs: x.setflags(write=False)
+        values, tangents = jvp(call, tuple(xs), tuple(vs))
+        expected = push(ys := call(*inputs), inputs, vs)
+        for y, value, got, tangent in zip(ys, values, tangents, expected, strict=True):
+            assert np.shape(got) == y.shape and got.dtype == y.dtype and np.array_equal(value, y.value, equal_nan=True)
+            np.testing.assert_allclose(got, tangent, **tolerance, err_msg=str(case))
+
+
+def test_jvp_calls_no_rule_for_a_linear_function(monkeypatch):
+    "A tangent through a product is a product, and nothing is contracted with ones."
+    def refuse(*args, **params): raise AssertionError("a vjp was called")
+    for fn in (np.matmul, np.sum, np.reshape, np.add, getitem):
+        monkeypatch.setitem(rules, fn, tensor.Rule((refuse, refuse), rules[fn].broadcasts))
+    X, W = rng.standard_normal((5, 3)), rng.standard_normal((3, 2))
+    same(jvp(lambda W: np.sum((X @ W + 1.0).reshape(2, 5)[1]), (W,), (np.ones((3, 2)),))[1], np.sum((X @ np.ones((3, 2))).reshape(2, 5)[1]))
+
+
+def test_hvp_of_a_linear_model_multiplies_with_the_data_three_times():
+    X, t, W, V = rng.standard_normal((6, 4)), rng.integers(0, 3, 6), rng.standard_normal((4, 3)), rng.standard_normal((4, 3))
+    products = []
+    class Counted(np.ndarray):
+        def __array_ufunc__(self, ufunc, how, *inputs, **params):
+            if any(isinstance(x, Tensor) for x in inputs): return NotImplemented
+            if ufunc is np.matmul: products.append(ufunc)
+            return getattr(ufunc, how)(*[np.asarray(x) if isinstance(x, Counted) else x for x in inputs], **params)
+    counted, f = X.view(Counted), lambda X: lambda W: cross_entropy(np.matmul(X, W), t)
+    got, = hvp(f(counted), (W,), (V,))
+    assert len(products) == 3
+    assert np.allclose(got, (grad(f(X))(W + 1e-5 * V) - grad(f(X))(W - 1e-5 * V)) / 2e-5, atol=1e-8)
+
+
+def test_defjvp_is_used_by_jvp_and_its_transpose_is_the_vjp():
+    calls = []
+    @primitive
+    def scaled(x, y): return np.sin(x) * y
+    defjvp(scaled, lambda v, out, x, y: calls.append("x") or v * np.cos(x) * y, lambda v, out, x, y: calls.append("y") or np.sin(x) * v)
+    x, y, v = rng.standard_normal((2, 3)), rng.standard_normal(3), rng.standard_normal((2, 3))
+    same(jvp(lambda x: scaled(x, y), (x,), (v,))[1], v * np.cos(x) * y)
+    assert calls == ["x"]                                   # y stands still
+    calls.clear()
+    same(grad(lambda x: np.sum(scaled(x, 2.0)))(x), 2.0 * np.cos(x))
+    assert calls == ["x"]
+    check_grads(lambda x: scaled(x, 2.0), order=3)(x)
+    check_grads(lambda y: scaled(0.5, y))(y)
+    same(grad(grad(grad(lambda x: scaled(x, 1.0))))(0.5), -math.cos(0.5))
+
+
+def test_defjvp_beside_a_defvjp_leaves_the_vjp_alone():
+    @primitive
+    def f(x): return x * x
+    defvjp(f, lambda g, y, x: 2.0 * g * x)
+    defjvp(f, lambda v, y, x: 100.0 * v)
+    same((grad(f)(3.0), jvp(f, (3.0,), (1.0,))), (6.0, (9.0, 100.0)))
+
+
+def test_defjvp_of_several_and_of_constant_arguments():
+    @primitive
+    def weighted(*xs, weights): return sum(w * x for w, x in zip(weights, xs))
+    defjvp(weighted, each=lambda i, v, y, *xs, weights: weights[i] * v)
+    f = lambda x, y, z: weighted(x, y, z, weights=(1.0, 10.0, 100.0))
+    same((jvp(f, (1.0, 1.0, 1.0), (1.0, 2.0, 3.0))[1], grad(f, (0, 2))(1.0, 1.0, 1.0)), (321.0, (1.0, 100.0)))
+    @primitive
+    def half(x, mode): return x * mode
+    defjvp(half, lambda v, y, x, mode: v * mode, None)
+    same((jvp(half, (3.0, 0.5), (1.0, 7.0))[1], grad(half, (0, 1))(3.0, 0.5)), (0.5, (0.5, 0.0)))
+
+
+def test_an_error_in_a_tangent_names_the_call():
+    @primitive
+    def broken(x): return x * 2.0
+    defjvp(broken, lambda v, y, x: v @ v)
+    with pytest.raises(ValueError) as error: jvp(broken, (np.float64(2.0),), (1.0,))
+    assert error.value.__notes__ == ["while pushing a tangent through broken(float64[])"]
+    few = primitive(lambda x, y: x * y)
+    few.__name__ = "few"
+    defjvp(few, lambda v, out, x, y: v * y)
+    with pytest.raises(TypeError, match="few: defjvp was given 1 jvps, none for argument 1"): jvp(few, (1.0, 2.0), (1.0, 1.0))
+    with pytest.raises(TypeError, match=r"defjvp\(add\): expected 2 jvps"): defjvp(np.add, None)
+    with pytest.raises(TypeError, match="expected a jvp for each argument"): defjvp(few)
+    with pytest.raises(TypeError, match="fn: expected a function"): defjvp("few", None)
+
+
+def test_tangents_are_dropped_after_their_last_use():
+    import tracemalloc
+    def f(x):
+        for _ in range(60): x = x * 0.5
+        return np.sum(x)
+    x = np.ones(50_000)
+    tracemalloc.start()
+    try:
+        peaks = []
+        for g in (lambda: f(Tensor(x)), lambda: jvp(f, (x,), (x,))):
+            tracemalloc.reset_peak(); before = tracemalloc.get_traced_memory()[0]
+            g(); peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    finally: tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 6 * x.nbytes
+
+
+# --- higher order -------------------------------------------------------------------------------------------------
+
+def taylor_quotient(a, b):
+    "The Taylor coefficients of a quotient, from those of both sides."
+    out = []
+    for n in range(len(a)): out.append((a[n] - sum(out[k] * b[n - k] for k in range(n))) / b[0])
+    return out
+
+
+def taylor_exp(a):
+    out = [math.exp(a[0])]
+    for n in range(1, len(a)): out.append(sum(k * a[k] * out[n - k] for k in range(1, n + 1)) / n)
+    return out
+
+
+def taylor_log(a):
+    out = [math.log(a[0])]
+    for n in range(1, len(a)): out.append((a[n] - sum(k * out[k] * a[n - k] for k in range(1, n)) / n) / a[0])
+    return out
+
+
+def taylor_product(a, b): return [sum(a[k] * b[n - k] for k in range(n + 1)) for n in range(len(a))]
+
+
+def taylor_sin_cos(a):
+    s, c = [math.sin(a[0])], [math.cos(a[0])]
+    for n in range(1, len(a)):
+        s.append(sum(k * a[k] * c[n - k] for k in range(1, n + 1)) / n)
+        c.append(-sum(k * a[k] * s[n - k] for k in range(1, n + 1)) / n)
+    return s, c
+
+
+COMPOSITES = {                                                    # the function, and its Taylor coefficients by recurrences
+    "logistic": (lambda x: 1.0 / (1.0 + np.exp(-x)), lambda x: taylor_quotient([1.0] + [0.0] * 5, [1.0 + e if n == 0 else e for n, e in enumerate(taylor_exp([-c for c in x]))])),
+    "exp of sin": (lambda x: np.exp(np.sin(x)), lambda x: taylor_exp(taylor_sin_cos(x)[0])),
+    "x log(1 + x^2)": (lambda x: x * np.log(1.0 + x * x), lambda x: taylor_product(x, taylor_log([1.0 + c if n == 0 else c for n, c in enumerate(taylor_product(x, x))]))),
+    "power of itself": (lambda x: x ** x, lambda x: taylor_exp(taylor_product(x, taylor_log(x)))),
+    "tan by sin over cos": (lambda x: np.sin(x) / np.cos(x), lambda x: taylor_quotient(*taylor_sin_cos(x))),
+    "root of cosh": (lambda x: np.sqrt((np.exp(x) + np.exp(-x)) / 2.0),
+                     lambda x: taylor_exp([c / 2 for c in taylor_log([(a + b) / 2 for a, b in zip(taylor_exp(x), taylor_exp([-c for c in x]))])])),
+    "sum of a softmax product": (lambda x: np.sum(np.exp(x * np.array([1.0, 2.0])) / np.sum(np.exp(x * np.array([1.0, 2.0]))) * np.array([3.0, -1.0])),
+                                 lambda x: [3.0 * (n == 0) - 4.0 * c for n, c in enumerate(taylor_quotient([1.0] + [0.0] * 5, [1.0 + e if n == 0 else e for n, e in enumerate(taylor_exp([-c for c in x]))]))]),
+}
+
+
+@pytest.mark.parametrize("mode", ["grad", "jvp", "in turns"])
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_fifth_order_of_composite_functions(name, mode):
+    f, taylor = COMPOSITES[name]
+    at = 0.7
+    coefficients = taylor([at, 1.0, 0.0, 0.0, 0.0, 0.0])
+    steps = {"grad": [grad], "jvp": [slope], "in turns": [grad, slope]}[mode]
+    for n in range(6):
+        assert np.isclose(f(at), coefficients[n] * math.factorial(n), rtol=1e-8), n
+        f = steps[n % len(steps)](f)
+
+
+def slope(f): return lambda x: jvp(f, (x,), (1.0,))[1]
+
+
+def test_fifth_order_of_an_array_function():
+    x, A = rng.standard_normal(3), rng.standard_normal((3, 3))
+    f = lambda x: np.exp(np.sin(A @ x) @ x)
+    directions = rng.standard_normal((5, 3))
+    by_jvp, by_grad = f, f
+    for v in directions:
+        by_jvp = (lambda f, v: lambda x: jvp(f, (x,), (v,))[1])(by_jvp, v)
+        by_grad = (lambda f, v: lambda x: grad(f)(x) @ v)(by_grad, v)
+    assert np.isclose(by_jvp(x), by_grad(x), rtol=1e-9)
+    h = 1e-5
+    lower = f
+    for v in directions[:4]: lower = (lambda f, v: lambda x: jvp(f, (x,), (v,))[1])(lower, v)
+    assert np.isclose(by_jvp(x), (lower(x + h * directions[4]) - lower(x - h * directions[4])) / (2 * h), rtol=1e-5)
+
+
+def test_the_tenth_order_of_tanh_is_quick():
+    f = np.tanh
+    for _ in range(10): f = grad(f)
+    before = Tensor(0.0).order
+    f(0.5)
+    assert Tensor(0.0).order - before < 2_000
+    assert min((lambda start: (f(0.5), time.perf_counter() - start)[1])(time.perf_counter()) for _ in range(5)) < 0.1
+
+
+def test_equal_calls_are_shared_only_if_they_are_interchangeable():
+    interchangeable = lambda a, b: transforms.same_call(a) == transforms.same_call(b)
+    assert interchangeable((1.5, "C", None, (0, 1)), (1.5, "C", None, (0, 1))) and interchangeable({"axis": (0,)}, {"axis": (0,)})
+    for a, b in ((0.0, -0.0), (1, True), (1.0, 1), ((1,), (True,)), ((1,), [1]), (np.ones(2), np.ones(2)), (np.float32(1), np.float64(1)), ({"axis": 0}, {"ddof": 0})):
+        assert not interchangeable(a, b)
+    index = lambda x: np.sum(x[np.array([0, 1])] ** 3) + np.sum(x[np.array([1, 2])] ** 3)
+    x = np.array([1.0, 2.0, 3.0])
+    assert np.allclose(hessian(index)(x), np.diag(6 * x * [1, 2, 1]))
+    twice = lambda a, b: np.sum(np.sin(a) * np.sin(b))
+    t = Tensor(x)
+    for k, expected in enumerate((np.cos(x) * np.sin(x),) * 2): assert np.allclose(grad(twice, k)(t, t).value, expected)
+    assert np.allclose(grad(lambda t: np.sum(grad(twice, 0)(t, t)))(x), np.cos(2 * x))
+    reshaped = lambda x: np.sum(x.reshape(3, 1) * x.reshape(1, 3)) + np.sum(x[np.array([True, False, True])])
+    assert np.allclose(hessian(reshaped)(x), 2 * np.ones((3, 3)))
+
+
+def test_a_shared_graph_keeps_what_a_pullback_needs():
+    kept = []
+    def f(x):
+        y, pullback = vjp(lambda a, b: a * b, x, x)
+        kept.append(pullback)
+        return grad(lambda z: z * z * y)(x)
+    same(grad(f)(3.0), 6.0 * 9.0)                                    # 2 x y with y = x^2
+    assert [float(np.asarray(stop_gradient(g))) for g in kept[0](1.0)] == [3.0, 3.0]
+
+
+def test_nested_gradients_in_eight_threads():
+    f = grad(lambda x: grad(lambda y: np.tanh(x * y) * y)(x) * x)
+    points = np.linspace(-1, 1, 400)
+    expected, right, gate = [f(x) for x in points], [], threading.Barrier(8)
+    def work(): gate.wait(); right.append(sum(f(x) == e for x, e in zip(points, expected)))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+    finally: sys.setswitchinterval(before)
+    assert right == [400] * 8                                        # 3,200 of 3,200
 
 
 # --- complex ----------------------------------------------------------------------------------------------------
