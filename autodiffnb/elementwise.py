@@ -43,9 +43,9 @@ defvjp(np.maximum, lambda g, y, a, b: np.where(a > b, g, 0) + np.where(a == b, g
 defvjp(np.minimum, lambda g, y, a, b: np.where(a < b, g, 0) + np.where(a == b, g, 0) / 2,
                    lambda g, y, a, b: np.where(b < a, g, 0) + np.where(a == b, g, 0) / 2)
 
-# %% ../nbs/03_elementwise.ipynb #794cac0b
+# %% ../nbs/03_elementwise.ipynb #7d574c88
 defvjp(np.conjugate, lambda g, y, x: np.conjugate(g))
-defvjp(np.absolute,  lambda g, y, x: g * (np.conjugate(x) / (y + (y == 0)) if np.iscomplexobj(x) else np.sign(x)))
+defvjp(np.absolute,  lambda g, y, x: g * (np.where(y == 0, 0, np.conjugate(x) / (y + (y == 0))) if np.iscomplexobj(x) else np.sign(x)))
 defvjp(np.real,      lambda g, y, x: g)
 defvjp(np.imag,      lambda g, y, x: -1j * g)
 

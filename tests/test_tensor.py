@@ -90,11 +90,11 @@ def test_matmul_operator_on_both_sides():
     for y in (Tensor(A) @ B, A @ Tensor(B), Tensor(A) @ Tensor(B), A.tolist() @ Tensor(B)): same(y.value, A @ B)
 
 
-def test_floor_division_is_a_constant_and_what_has_no_rule_is_refused():
+def test_floor_division_is_a_constant_and_what_has_no_rule_is_refused(monkeypatch):
     same(Tensor(A) // 2, A // 2)
     same(7 // Tensor(A), 7 // A)
     same((Tensor(A) % 2).value, A % 2)
-    with pytest.raises(TypeError, match=r"np\.fmod has no rule"): np.fmod(Tensor(A), 2)
+    with pytest.raises(TypeError, match=r"np\.add has no rule"): monkeypatch.delitem(rules, np.add) or Tensor(A) + 2
 
 
 @pytest.mark.parametrize("bad", [None, "a", object(), {}])
@@ -353,9 +353,9 @@ LOST = {
     "out of dot": lambda: np.dot(x, A, out=np.array(0.0)), "out of concatenate": lambda: np.concatenate([x, x], out=np.zeros(6)), "in place": lambda: buffer().__iadd__(x),
     "Tensor item": lambda: x.__setitem__(0, 1.0),
     # methods of ufuncs, and keywords
-    "add.at": lambda: np.add.at(buffer(), [0, 1, 2], x), "add.at Tensor": lambda: np.add.at(x, [0], 1.0), "reduce": lambda: np.add.reduce(x), "accumulate": lambda: np.add.accumulate(x),
-    "reduceat": lambda: np.add.reduceat(x, [0]), "outer": lambda: np.multiply.outer(x, A), "where": lambda: np.add(x, A, where=A > 1), "where Tensor": lambda: np.exp(A, where=x),
-    "dtype": lambda: np.exp(x, dtype=np.float32), "casting": lambda: np.exp(x, casting="unsafe"), "axes": lambda: np.matmul(x, A, axes=[0, 0, ()]),
+    "add.at": lambda: np.add.at(buffer(), [0, 1, 2], x), "add.at Tensor": lambda: np.add.at(x, [0], 1.0), "at of one argument": lambda: np.negative.at(x, [0]),
+    "where": lambda: np.add(x, A, where=A > 1), "where Tensor": lambda: np.exp(A, where=x), "dtype int": lambda: np.add(x, 1, dtype=int, casting="unsafe"),
+    "reduceat at a Tensor": lambda: np.add.reduceat(A, x), "reduce into": lambda: np.add.reduce(x, out=buffer()[:1]),
     "initial": lambda: np.sum(A, initial=t), "ddof": lambda: np.var(A, ddof=t), "pad value": lambda: np.pad(A, 1, constant_values=t), "weights": lambda: np.histogram(A, weights=x),
     "decimals": lambda: np.round(x, t), "clip method": lambda: A.clip(0, t), "user ufunc": lambda: np.frompyfunc(lambda v: v, 1, 1)(x),
     # Tensors in lists, where no slot is
@@ -408,16 +408,16 @@ def test_there_is_no_getattr_and_no_priority():
 
 # --- new rules, new functions --------------------------------------------------------------------------------------------
 
-def test_the_error_of_a_missing_rule_shows_how_to_add_it():
+def test_the_error_of_a_missing_rule_shows_how_to_add_it(monkeypatch):
+    monkeypatch.delitem(rules, np.cbrt)
     with pytest.raises(TypeError) as caught: np.cbrt(x)
     line = str(caught.value).splitlines()[-1].split("#")[0].strip().replace("...", "g / (3 * y * y)")
-    try:
-        exec(line, dict(defvjp=defvjp, np=np))
-        np.testing.assert_allclose(gradients(np.cbrt(x).sum(), x), A ** (-2 / 3) / 3, rtol=1e-12)
-    finally: rules.pop(np.cbrt, None)
+    exec(line, dict(defvjp=defvjp, np=np))
+    np.testing.assert_allclose(gradients(np.cbrt(x).sum(), x), A ** (-2 / 3) / 3, rtol=1e-12)
 
 
-def test_defvjp_needs_a_vjp():
+def test_defvjp_needs_a_vjp(monkeypatch):
+    monkeypatch.delitem(rules, np.cbrt)
     with pytest.raises(TypeError, match=r"defvjp\(cbrt\): expected a vjp"): defvjp(np.cbrt)
     assert np.cbrt not in rules
 
