@@ -10,6 +10,7 @@ from autodiffnb.softmax import log_softmax, logsumexp, softmax
 from autodiffnb.loss import accuracy, cross_entropy, nll
 from autodiffnb.transforms import defjvp, elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autodiffnb import ufuncs  # files its rules, and what ufuncs can do besides being called
+from autodiffnb import statistics  # files its rules
 from autodiffnb import fft  # files its rules
 from autodiffnb.picture import draw
 from autodiffnb.data import fashion_mnist, minibatches
