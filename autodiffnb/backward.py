@@ -109,13 +109,13 @@ def explained(error, t, i):
     error.add_note(f"while differentiating {made_by(t)} with respect to its argument {i}")
     return error
 
-# %% ../nbs/01_backward.ipynb #894854ab
+# %% ../nbs/01_backward.ipynb #8ba2d55f
 def seed(output: Tensor, g=None, recorded=False):
     "The adjoint to start from: 1 for a scalar, otherwise `g`, checked for shape and brought to the dtype of `output`."
     value = output.value
     if g is None:
         if getattr(value, "shape", ()): raise ValueError(f"g: expected an adjoint of shape {output.shape}, because the output is not a scalar; got none")
-        if isinstance(value, np.generic): return type(value)(1)
+        if isinstance(value, np.generic): return value.dtype.type(1)
         return 1.0 if type(value) in (float, complex) else np.ones_like(value)
     if isinstance(g, Tensor) and not recorded: raise TypeError("g: expected an array, got a Tensor; pass g.value, or create_graph=True")
     g, = as_arrays((g,))

@@ -37,11 +37,11 @@ defvjp(np.remainder, lambda g, y, a, b: g,
 defvjp(np.power, lambda g, y, a, b: g * b * a ** (b + 0 - (b != 0)),
                  lambda g, y, a, b: g * y * np.log(a + (a == 0)))
 
-# %% ../nbs/03_elementwise.ipynb #afedd4df
-defvjp(np.maximum, lambda g, y, a, b: np.where(a > b, g, 0) + np.where(a == b, g, 0) / 2,
-                   lambda g, y, a, b: np.where(b > a, g, 0) + np.where(a == b, g, 0) / 2)
-defvjp(np.minimum, lambda g, y, a, b: np.where(a < b, g, 0) + np.where(a == b, g, 0) / 2,
-                   lambda g, y, a, b: np.where(b < a, g, 0) + np.where(a == b, g, 0) / 2)
+# %% ../nbs/03_elementwise.ipynb #7a635d03
+defvjp(np.maximum, lambda g, y, a, b: (g * (a > b) + g * (a >= b)) / 2,
+                   lambda g, y, a, b: (g * (b > a) + g * (b >= a)) / 2)
+defvjp(np.minimum, lambda g, y, a, b: (g * (a < b) + g * (a <= b)) / 2,
+                   lambda g, y, a, b: (g * (b < a) + g * (b <= a)) / 2)
 
 # %% ../nbs/03_elementwise.ipynb #7d574c88
 defvjp(np.conjugate, lambda g, y, x: np.conjugate(g))
