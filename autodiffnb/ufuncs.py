@@ -80,10 +80,10 @@ for fn, exp, log_of_two in ((np.logaddexp, np.exp, LN2), (np.logaddexp2, np.exp2
     defvjp(fn, lambda g, y, a, b, exp=exp, two=log_of_two: g * share(exp, two, a, b, y),
                lambda g, y, a, b, exp=exp, two=log_of_two: g * share(exp, two, b, a, y))
 
-# %% ../nbs/11_ufuncs.ipynb #a13bd157
+# %% ../nbs/11_ufuncs.ipynb #35ce2d70
 defvjp(np.fmod,      lambda g, y, a, b: g,
                      lambda g, y, a, b: -g * np.rint((a - y) / b))
-defvjp(np.ldexp,     lambda g, y, x, n: np.ldexp(g, n), None)
+defvjp(np.ldexp,     lambda g, y, x, n: np.ldexp(g, int(n) if isinstance(n, (int, float)) else n), None)
 defvjp(np.nextafter, lambda g, y, a, b: g, None)                            # a and the smallest of steps
 defvjp(np.heaviside, None, lambda g, y, x, h: np.where(x == 0, g, 0))       # h is its value at the jump
 constants.add(np.spacing)
@@ -249,9 +249,10 @@ def at(ufunc, x, index, *v):
 
 ways["at"] = at
 
-# %% ../nbs/11_ufuncs.ipynb #4f5222ad
+# %% ../nbs/11_ufuncs.ipynb #c201b3f8
 def typed(ufunc, *inputs, dtype=None, signature=None, casting="same_kind", order="K", subok=True, **rest):
     "`ufunc` of the inputs cast as NumPy would for these keywords."
+    if ufunc not in rules and ufunc not in entries: raise refusal(ufunc)
     kinds = [type(v) if type(v := raw(x)) in (bool, int, float, complex) else x.dtype for x in inputs]
     if signature is None: signature = (None,) * ufunc.nin + (None if dtype is None else np.dtype(dtype),) * ufunc.nout
     wanted = ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout), signature=signature, casting=casting)
