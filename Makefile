@@ -18,7 +18,7 @@ PIP  = bin/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fashion test pytest nbtest nbdev2 bench lab export prepare readme check lock dist clean
+.PHONY: help setup fashion test pytest nbtest nbdev2 bench peers lab export prepare readme check lock dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## */make \1\t/' | expand -t 16
@@ -72,8 +72,11 @@ pytest: $(VENV)/.dev  ## pytest alone; PYTEST_ARGS='-k tensor' to choose
 nbdev2: $(VENV2)/.dev  ## the notebooks, with nbdev 2 in an environment of its own
 	$(VENV2)/bin/nbdev_test
 
-bench: $(VENV)/.dev  ## a step's time and memory, as ratios to hand-written NumPy; BENCH_ARGS='--threads 2' to choose
-	$(BIN)/python benchmarks/step.py $(BENCH_ARGS)
+bench: $(VENV)/.dev  ## time and memory beside hand-written NumPy and the peers that are installed; BENCH_ARGS='--threads 2' to choose
+	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+peers: $(VENV)/.dev  ## the other libraries for `make bench`; for a PyTorch without CUDA's gigabytes put its build for the CPU into .venv before
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements/dev.txt --no-build-isolation -e '.[bench]'
 
 lab: $(VENV)/.lab  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs $(LAB_ARGS)

@@ -1,0 +1,124 @@
+"What `run.py` found, as text and as plots. Needs the report alone (a dict, as in the JSON file); the plots need matplotlib."
+import math
+from pathlib import Path
+
+LOOKS = {"hand-written": ("black", "o"), "autodiffnb": ("tab:red", "s"), "autodiffnb, compiled": ("tab:pink", "D"), "JAX": ("tab:blue", "^"),
+         "JAX, eager": ("tab:cyan", "v"), "PyTorch": ("tab:orange", "x"), "MyGrad": ("tab:green", "+"), "HIPS autograd": ("tab:purple", "*")}
+
+
+def text_table(rows):
+    "Lists of text, the first one the head, as aligned lines."
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))).rstrip() for row in rows)
+
+def markdown_table(rows):
+    "The same in Markdown."
+    line = lambda row: "| " + " | ".join(row) + " |"
+    return "\n".join([line(rows[0]), "|---" + "|---:" * (len(rows[0]) - 1) + "|", *map(line, rows[1:])])
+
+def columns(report):
+    "The variants that took part in any job, in the order of the report."
+    return [v for v in report["variants"] if any(v in job["milliseconds"] for job in report["jobs"])]
+
+def digits(x, n=3):
+    "`x` with `n` digits that count, no exponent."
+    return f"{x:,.{max(0, n - 1 - math.floor(math.log10(abs(x))))}f}" if x else "0"
+
+def times(report):
+    "Milliseconds of each job and variant: medians over the rounds."
+    names = columns(report)
+    return [["milliseconds", *names]] + [[job["job"], *[digits(job["milliseconds"][v][1]) if v in job["milliseconds"] else "-" for v in names]] for job in report["jobs"]]
+
+def ratios(report):
+    "The same as ratios to hand-written NumPy in the same round."
+    names = [v for v in columns(report) if v != "hand-written"]
+    return [["time / hand-written", *names]] + [[job["job"], *[f"{job['ratios'][v][1]:.2f}" if v in job["ratios"] else "-" for v in names]] for job in report["jobs"]]
+
+def goals(report):
+    "What was asked for, and what was found."
+    rows = [["goal", "at most", "found", "middle half", "met"]]
+    for job in report["jobs"]:
+        for g in job["goals"]:
+            low, ratio, high = g["ratio"]
+            rows.append([f"{job['job']}: {g['who']} / {g['than']}", f"{g['asked']:.2f}", f"{ratio:.2f}", f"{low:.2f} to {high:.2f}", "yes" if ratio <= g["asked"] else "no"])
+        for who, asked in job["memory_asked"].items():
+            if who in job["peak_bytes"]:
+                ratio = job["peak_bytes"][who] / job["peak_bytes"]["hand-written"]
+                rows.append([f"{job['job']}: peak memory, {who} / hand-written", f"{asked:.2f}", f"{ratio:.2f}", "", "yes" if ratio <= asked else "no"])
+    return rows
+
+def memory(report):
+    "Kilobytes that a step holds at its peak, above what was there before: parameters and batch."
+    rows = [job for job in report["jobs"] if job["peak_bytes"]]
+    names = [v for v in report["variants"] if any(v in job["peak_bytes"] for job in rows)]
+    return [["peak of a step, kB", *names]] + [[job["job"], *[digits(job["peak_bytes"][v] / 1000) if v in job["peak_bytes"] else "-" for v in names]] for job in rows]
+
+def slopes(report):
+    "How steep each curve is from its middle to its end, on a logarithmic scale: 1 is linear growth."
+    rows = [["slope of the upper half", *report["growth"]]]
+    for v in report["variants"]:
+        cells = [f"{curve[v]['slope']:.2f}" if v in curve and curve[v]["slope"] is not None else "-" for curve in report["growth"].values()]
+        if set(cells) != {"-"}: rows.append([v, *cells])
+    return rows
+
+def rungs(ladder):
+    "One ladder: what each thing adds to a step, in microseconds."
+    return [[f"batch {ladder['batch']}", "microseconds", "more than before", "middle half"]] + [
+        [r["rung"], f"{r['microseconds'][1]:.1f}", f"{r['more'][1]:+.1f}" if i else "", f"{r['more'][0]:+.1f} to {r['more'][2]:+.1f}" if i else ""]
+        for i, r in enumerate(ladder["rungs"])]
+
+def calls(report):
+    "What a single call costs, in microseconds."
+    return [["one call, microseconds", "NumPy", "recorded", "more"]] + [
+        [c["call"], f"{c['numpy'][1]:.2f}", f"{c['recorded'][1]:.2f}", f"{c['recorded'][1] - c['numpy'][1]:.2f}"] for c in report["ladder"]["calls"]]
+
+def text(report):
+    "Everything, for the terminal."
+    parts = [text_table(f(report)) for f in (times, ratios, goals, memory)] if report["jobs"] else []
+    if report["growth"]: parts.append(text_table(slopes(report)))
+    if report["ladder"]: parts += [*[text_table(rungs(l)) for l in report["ladder"]["ladders"]], text_table(calls(report))]
+    skipped = [f"skipped: {name}, because {why} is not installed" for name, why in report["skipped"].items()]
+    return "\n\n".join([*parts, *["\n".join(skipped)] * bool(skipped)])
+
+
+def bars(report):
+    "A figure: time over hand-written time, for each job and variant."
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import FuncFormatter
+    names, jobs = [v for v in columns(report) if v != "hand-written"], report["jobs"][::-1]
+    figure, ax = plt.subplots(figsize=(6, 0.6 + 0.55 * len(jobs)), dpi=96, layout="constrained")
+    plt.close(figure)
+    for v in names:
+        color, marker = LOOKS[v]
+        points = [(job["ratios"][v], i) for i, job in enumerate(jobs) if v in job["ratios"]]
+        ax.plot([r[1] for r, _ in points], [i for _, i in points], marker, color=color, label=v, ms=6, ls="")
+    ax.axvline(1, color="black", lw=1)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    ax.set_yticks(range(len(jobs)), [job["job"] for job in jobs], fontsize=8)
+    ax.set_xlabel("time, as a multiple of hand-written NumPy's", fontsize=8)
+    ax.tick_params(labelsize=8)
+    ax.grid(axis="x", alpha=0.3)
+    ax.legend(fontsize=7, ncols=3, loc="lower center", bbox_to_anchor=(0.35, 1.0), frameon=False)
+    return figure
+
+def curves(report):
+    "A figure: seconds against the number of nodes and of elements, on logarithmic scales."
+    import matplotlib.pyplot as plt
+    figure, axes = plt.subplots(1, len(report["growth"]), figsize=(6, 3.2), dpi=96, layout="constrained", squeeze=False, sharey=True)
+    plt.close(figure)
+    for ax, (what, curve) in zip(axes.flat, report["growth"].items()):
+        for v in report["variants"]:
+            if v in curve: ax.loglog(*zip(*curve[v]["points"]), color=LOOKS[v][0], marker=LOOKS[v][1], ms=4, lw=1, label=v)
+        ax.set_xlabel(what, fontsize=8)
+        ax.tick_params(labelsize=8)
+        ax.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("seconds, forward and backward", fontsize=8)
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    return figure
+
+def save(report, folder):
+    "The plots as files; their names."
+    figures = dict(ratios=bars(report)) | (dict(growth=curves(report)) if report["growth"] else {})
+    for name, figure in figures.items(): figure.savefig(Path(folder) / f"{name}.png")
+    return [f"{name}.png" for name in figures]
