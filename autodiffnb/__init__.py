@@ -9,9 +9,11 @@ from autodiffnb.contraction import derivation, tensorcontract
 from autodiffnb.softmax import log_softmax, logsumexp, softmax
 from autodiffnb.loss import accuracy, cross_entropy, nll
 from autodiffnb.transforms import defjvp, elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from autodiffnb.workshop import checkpoint, debug, find_nan, flatten, no_grad
 from autodiffnb import ufuncs  # files its rules, and what ufuncs can do besides being called
 from autodiffnb import statistics  # files its rules
 from autodiffnb import fft  # files its rules
+from autodiffnb.program import compile
 from autodiffnb.picture import draw
 from autodiffnb.data import fashion_mnist, minibatches
 from autodiffnb.training import MLP, SGD, Adam, History, SoftmaxRegression, evaluate, fit, load, save

@@ -114,10 +114,10 @@ def zeros(shape: tuple[int, ...], x: Any) -> Any:
     if type(x) in (float, complex): return type(x)(0) if shape == () else np.zeros(shape, type(x))
     return np.zeros_like(x, shape=(*shape, *x.shape)) if shape else np.zeros_like(x)
 
-# %% ../nbs/09_transforms.ipynb #c1bbbe73
+# %% ../nbs/09_transforms.ipynb #89ce8124
 def same_call(x: Any) -> Any:
     "What equals that of another argument only if the two are interchangeable: numbers and settings by value, arrays and Tensors by identity."
-    if isinstance(x, (tuple, list)): return type(x), *map(same_call, x)
+    if isinstance(x, tuple): return type(x), *map(same_call, x)
     if isinstance(x, dict): return dict, *((k, same_call(v)) for k, v in x.items())
     return (type(x), repr(x)) if isinstance(x, (int, float, complex, str, type(None), np.dtype)) else (id(x),)
 
