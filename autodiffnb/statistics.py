@@ -290,7 +290,7 @@ def _histogram(a, bins=10, range=None, density=None, weights=None):
     if isinstance(weights, Tensor): counts = counted([np.reshape(raw(a), -1)], [plain], np.reshape(weights, -1))
     return (counts / np.diff(edges) / np.sum(counts) if density else counts), edges
 
-# %% ../nbs/12_statistics.ipynb #d71f6a18
+# %% ../nbs/12_statistics.ipynb #b12b0145
 def counted(columns, edges, weights):
     "The sum of the weights in each cell of a histogram; `columns` has the numbers of each dimension, `edges` its edges."
     shape, cell, inside = tuple(len(e) - 1 for e in edges), 0, True
@@ -312,7 +312,7 @@ def _histogramdd(sample, bins=10, range=None, density=None, weights=None):
 
 @implements(np.histogram2d)
 def _histogram2d(x, y, bins=10, range=None, density=None, weights=None):
-    if np.ndim(bins) == 1 and len(bins) > 2 or np.ndim(bins) and len(bins) == 1: bins = [np.asarray(bins)] * 2
+    if hasattr(bins, "__len__") and len(bins) > 2: bins = [np.asarray(bins)] * 2      # edges that both share
     counts, (x_edges, y_edges) = np.histogramdd([x, y], bins, range, density, weights)
     return counts, x_edges, y_edges
 
