@@ -211,6 +211,7 @@ SPELLED = {
     "fromfunction": lambda t: np.fromfunction(lambda i: i, (2,), like=t), "require": lambda t: np.require(PAIR, like=t), "array": lambda t: np.array(PAIR, like=t),
     "asarray": lambda t: np.asarray(PAIR, like=t), "asanyarray": lambda t: np.asanyarray(PAIR, like=t), "ascontiguousarray": lambda t: np.ascontiguousarray(PAIR, like=t),
     "asfortranarray": lambda t: np.asfortranarray(PAIR, like=t), "argpartition": lambda t: np.argpartition(t, 1), "einsum_path": lambda t: np.einsum_path("i,i", t, PAIR),
+    **{name: lambda t, name=name: getattr(np, name)(np.stack([t, t])) for name in ("diag_indices_from", "tril_indices_from", "triu_indices_from")},
     **{name: lambda t, name=name: getattr(np, name)(2, like=t) for name in ("arange", "zeros", "ones", "empty", "eye", "identity", "tri")}, "full": lambda t: np.full(2, 3.0, like=t),
 }
 
