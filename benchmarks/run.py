@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a step costs with autodiffnb, beside the same step written by hand in NumPy and by other libraries.
 
-    run.py [--threads 1] [--peers all] [--python torch=PATH] [--jobs all] [--parts compare,growth,ladder] [--rounds 30] [--casts 3] [--output build/bench]
+    run.py [--threads 1] [--peers all] [--python torch=PATH] [--jobs all] [--parts compare,growth,ladder] [--rounds 20] [--casts 3] [--output build/bench]
 
 Every variant (peers/) runs in a process of its own, pinned to as many processors as there are threads. First its losses, gradients and results
 are compared with those of hand-written NumPy. Then all variants of a job take turns, a block of steps each, in a new order each round: what
@@ -22,7 +22,7 @@ ROOT = HERE.parent
 PARTS = ("compare", "growth", "ladder")
 # The C library gives memory back to the system at moments that depend on the order of frees, and to get it again can cost a tenth of a step.
 MALLOC = dict(MALLOC_TRIM_THRESHOLD_="1000000000", MALLOC_MMAP_THRESHOLD_="33554432")
-HAND, EASY = "hand-written", 10**4  # results are compared for curves up to here
+HAND, EASY, SLOW = "hand-written", 10**4, 0.5  # on curves results are compared up to EASY; steps of SLOW seconds are not repeated without need
 
 
 def variables(threads):
@@ -84,10 +84,11 @@ def crew(variants, args, said, skipped):
         yield workers
 
 def times_in_block(worker, block_seconds):
-    "How many steps make a block, and how long it takes."
-    if not block_seconds: return 1, worker.seconds(1)
-    once = min(worker.seconds(1) for _ in range(3))
-    if once < block_seconds: once = min(worker.seconds(max(1, int(block_seconds / 5 / once))) for _ in range(3))
+    "How many steps make a block, and how long it takes. The first steps, in which things are compiled and caches filled, are not counted."
+    once = worker.seconds(1)
+    if once < SLOW: once = min(worker.seconds(1) for _ in range(3))
+    if not once < block_seconds: return 1, once
+    once = min(worker.seconds(max(1, int(block_seconds / 5 / once))) for _ in range(3))
     times = max(1, round(block_seconds / once))
     return times, times * once
 
@@ -99,7 +100,6 @@ def cast(job, workers, args, check, rng):
         w.ask("prepare", kind=job.kind, sizes=job.sizes)
     shares, times = {}, {}
     for name, w in team.items():
-        w.seconds(1)
         times[name], block = times_in_block(w, args.block_seconds)
         shares[name] = min(1.0, args.budget / max(block, 1e-9) / args.rounds)
     found = {name: [] for name in team}
@@ -168,9 +168,8 @@ def growth(curves, variants, args, said, skipped, note):
                     if points and (points[-1][0] * 10 < n or points[-1][1] * 10 > args.patience): continue
                     if n <= EASY: w.ask("check", kind=kind, sizes=dict(n=n))
                     w.ask("prepare", kind=kind, sizes=dict(n=n))
-                    if w.seconds(1) < 0.5: times, blocks = times_in_block(w, args.block_seconds)[0], 5
-                    else: times, blocks = 1, 1
-                    points.append([n, float(f"{statistics.median(w.seconds(times) for _ in range(blocks)):.4g}")])
+                    times, block = times_in_block(w, args.block_seconds)
+                    points.append([n, float(f"{statistics.median(w.seconds(times) for _ in range(5 if block < SLOW else 1)):.4g}")])
                     w.ask("drop")
                 note(f"{n:,} {what}")
                 n *= 10
@@ -215,10 +214,10 @@ def parsed(argv):
     parser.add_argument("--python", action="append", default=[], metavar="NAME=PATH", help="the Python of the peer that needs this package")
     parser.add_argument("--jobs", default="all", help="kinds of jobs, such as softmax,mlp (default all)")
     parser.add_argument("--parts", default="all", help=f"some of {','.join(PARTS)} (default all)")
-    parser.add_argument("--rounds", type=int, default=30, help="in each cast, at least 2 (default 30)")
+    parser.add_argument("--rounds", type=int, default=20, help="in each cast, at least 2 (default 20)")
     parser.add_argument("--casts", type=int, default=3, help="how often all processes are started (default 3)")
     parser.add_argument("--block-seconds", type=float, default=0.02, help="length of a block; 0 for one step (default 0.02)")
-    parser.add_argument("--budget", type=float, default=3, help="seconds for each job, variant and cast (default 3)")
+    parser.add_argument("--budget", type=float, default=2, help="seconds for each job, variant and cast (default 2)")
     parser.add_argument("--patience", type=float, default=20, help="seconds that a step may take on a curve (default 20)")
     parser.add_argument("--most", type=int, default=10**8, help="where the curves end at the latest (default 1e8)")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench", help="where report and plots go (default build/bench)")
@@ -247,7 +246,7 @@ def main(argv=None):
     args.output.mkdir(parents=True, exist_ok=True)
     (args.output / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
     print(show.text(report))
-    try: plots = show.save(report, args.output) if rows else []
+    try: plots = show.save(report, args.output)
     except ImportError: plots, _ = [], note("no plots, because matplotlib is not installed")
     note(f"written to {args.output}: {', '.join(['bench.json', *plots])}")
 

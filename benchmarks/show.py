@@ -102,6 +102,24 @@ def bars(report):
     ax.legend(fontsize=7, ncols=3, loc="lower center", bbox_to_anchor=(0.35, 1.0), frameon=False)
     return figure
 
+def waterfall(report):
+    "A figure: the rungs of each ladder, with what each adds to the one before."
+    import matplotlib.pyplot as plt
+    ladders = report["ladder"]["ladders"]
+    figure, axes = plt.subplots(1, len(ladders), figsize=(6, 2.6), dpi=96, layout="constrained", sharey=True, squeeze=False)
+    plt.close(figure)
+    for ax, ladder in zip(axes.flat, ladders):
+        names, times = zip(*[(r["rung"], r["microseconds"][1]) for r in ladder["rungs"]])
+        starts = [0, *times[:-1]]
+        colors = ["black", *["tab:red" if t >= s else "tab:green" for s, t in zip(starts[1:], times[1:])]]
+        ax.barh(range(len(names)), [t - s for s, t in zip(starts, times)], left=starts, color=colors)
+        ax.set_yticks(range(len(names)), names, fontsize=8)
+        ax.tick_params(labelsize=8)
+        ax.set_xlabel("microseconds", fontsize=8)
+        ax.set_title(f"batch {ladder['batch']}: {times[-1] / times[0]:.2f} of by hand", fontsize=9)
+    axes[0, 0].invert_yaxis()
+    return figure
+
 def curves(report):
     "A figure: seconds against the number of nodes and of elements, on logarithmic scales."
     import matplotlib.pyplot as plt
@@ -119,6 +137,7 @@ def curves(report):
 
 def save(report, folder):
     "The plots as files; their names."
-    figures = dict(ratios=bars(report)) | (dict(growth=curves(report)) if report["growth"] else {})
+    drawn = dict(ratios=(bars, "jobs"), growth=(curves, "growth"), ladder=(waterfall, "ladder"))
+    figures = {name: draw(report) for name, (draw, part) in drawn.items() if report[part]}
     for name, figure in figures.items(): figure.savefig(Path(folder) / f"{name}.png")
     return [f"{name}.png" for name in figures]

@@ -41,7 +41,7 @@ def test_it_runs_prints_and_writes(fresh):
     assert [job["job"] for job in report["jobs"]] == [job.name for job in jobs.JOBS if job.kind != "epoch"]
     assert all(job["job"] in text and set(job["milliseconds"]) >= {"hand-written", "autodiffnb"} and set(job["rounds"].values()) <= {1, 2} for job in report["jobs"])
     assert report["environment"]["numpy"] == np.__version__ and report["environment"]["threads"] == 1
-    assert {p.name for p in folder.iterdir()} == {"bench.json", "ratios.png", "growth.png"}
+    assert {p.name for p in folder.iterdir()} == {"bench.json", "ratios.png", "growth.png", "ladder.png"}
     for what, curve in report["growth"].items():
         assert all([n for n, _ in curve[v]["points"]] == [100, 1000] for v in ("hand-written", "autodiffnb")), what
     assert [l["batch"] for l in report["ladder"]["ladders"]] == list(ladder.BATCHES)
