@@ -15,10 +15,10 @@ from .reduction import along, kept_shape, prepared, recurrence
 import autodiffnb.shaping
 
 # %% auto #0
-__all__ = ['LN2', 'LN10', 'DEGREE', 'links', 'running', 'twins', 'inf', 'nan', 'neutral', 'starts', 'AT', 'off_zero',
+__all__ = ['LN2', 'LN10', 'DEGREE', 'links', 'running', 'parts', 'twins', 'inf', 'nan', 'neutral', 'starts', 'AT', 'off_zero',
            'unless_zero', 'angle_slope', 'share', 'fraction', 'same', 'winner_vjp', 'slopes', 'scan', 'scan_vjp',
-           'shared', 'tiny', 'expect_rule', 'accumulate', 'lined_up', 'reduce', 'reduceat', 'outer', 'at', 'typed',
-           'masked', 'on_axes']
+           'shared', 'tiny', 'expect_rule', 'accumulate', 'shares', 'shares_of_sum', 'fold', 'lined_up',
+           'expect_reducible', 'reduce', 'reduceat', 'outer', 'at', 'typed', 'masked', 'on_axes']
 
 # %% ../nbs/11_ufuncs.ipynb #5a6b76af
 defvjp(np.tan,     lambda g, y, x: g * (1 + y * y))
@@ -185,6 +185,30 @@ def accumulate(ufunc, x, axis=0, dtype=None):
 
 ways["accumulate"] = accumulate
 
+# %% ../nbs/11_ufuncs.ipynb #707f280b
+def shares(y, x):
+    "Equal shares for the entries along the last axis of `x` that are equal to `y`."
+    hit = same(raw(x), raw(y))
+    return (hit / np.maximum(np.sum(hit, axis=-1, keepdims=True), 1)).astype(x.dtype)
+
+def shares_of_sum(exp):
+    "The share of each entry in a sum of which `x` and `y` are logarithms; `exp` undoes the logarithm."
+    def part(y, x):
+        lost = np.isinf(y)
+        return np.where(lost, shares(y, x), exp(np.where(lost, 0, x) - np.where(lost, 0, y)))
+    return part
+
+parts = {np.hypot: lambda y, x: unless_zero(y, x / off_zero(y)), np.fmax: shares, np.fmin: shares,
+         np.logaddexp: shares_of_sum(np.exp), np.logaddexp2: shares_of_sum(np.exp2)}
+
+# %% ../nbs/11_ufuncs.ipynb #421ec79b
+@primitive
+def fold(x, ufunc):
+    "`ufunc.reduce(x, axis=-1)`, for a `ufunc` in `parts`."
+    return ufunc.reduce(x, axis=-1)
+
+defvjp(fold, lambda g, y, x, ufunc: g[..., None] * parts[ufunc](y[..., None], x))
+
 # %% ../nbs/11_ufuncs.ipynb #39d96101
 twins = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
 inf, nan = math.inf, math.nan
@@ -198,24 +222,30 @@ def lined_up(x, axis):
     others = [n for n in range(x.ndim) if n not in axes]
     return np.reshape(np.transpose(x, (*others, *axes)), (*[x.shape[n] for n in others], math.prod(x.shape[n] for n in axes)))
 
-# %% ../nbs/11_ufuncs.ipynb #aadc0508
+# %% ../nbs/11_ufuncs.ipynb #64e1628d
+def expect_reducible(ufunc, x, axis, where, given):
+    "Raise what NumPy raises for this reduction, or that `ufunc` has no rule."
+    expect_rule(ufunc)
+    mask = {} if where is True else {"where": tiny(np.shape(where)) == 1}
+    ufunc.reduce(tiny(x.shape), axis=axis, **mask, **{name: raw(value) for name, value in given.items()})
+    if mask and ufunc not in neutral and ufunc not in twins:
+        raise refusal(ufunc, "where= needs a number that changes nothing, and this function has none; leave the entries out by indexing")
+
 def reduce(ufunc, x, axis=0, dtype=None, keepdims=False, where=True, **given):
     "`ufunc.reduce` of a Tensor; `given` may hold `initial`."
-    expect_rule(ufunc)
-    ufunc.reduce(tiny(x.shape), axis=axis, where=where if where is True else tiny(np.shape(where)) == 1, **given and {"initial": raw(given["initial"])})
+    expect_reducible(ufunc, x, axis, where, given)
     x = prepared(ufunc, x, dtype or ufunc.resolve_dtypes((x.dtype, x.dtype, None))[2])
     if ufunc in twins: return twins[ufunc](x, axis=axis, keepdims=keepdims, where=where, **{} if given.get("initial") is None else given)
-    if where is not True and ufunc not in neutral: raise refusal(ufunc, "where= needs a number that changes nothing, and this function has none")
     shape = kept_shape(x.shape, axis)
     x = lined_up(x if where is True else np.where(np.broadcast_to(raw(where), x.shape), x, neutral[ufunc]), axis)
-    start = given.get("initial", starts.get(ufunc) if x.shape[-1] else ufunc.identity)
+    start = given["initial"] if given else {0: ufunc.identity, 1: starts.get(ufunc)}.get(x.shape[-1])
     if start is not None: x = np.concatenate([np.broadcast_to(start, (*x.shape[:-1], 1)).astype(x.dtype), x], axis=-1)
-    y = scan(x, ufunc=ufunc, axis=x.ndim - 1)[..., -1]
+    y = fold(x, ufunc=ufunc) if ufunc in parts and x.shape[-1] > 1 else scan(x, ufunc=ufunc, axis=x.ndim - 1)[..., -1]
     return np.reshape(y, shape) if keepdims else y
 
 ways["reduce"] = reduce
 
-# %% ../nbs/11_ufuncs.ipynb #8dc347ea
+# %% ../nbs/11_ufuncs.ipynb #40db44ec
 def reduceat(ufunc, x, indices, axis=0, dtype=None):
     "`ufunc.reduceat` of a Tensor."
     expect_rule(ufunc)
@@ -226,7 +256,7 @@ def reduceat(ufunc, x, indices, axis=0, dtype=None):
     lengths = np.maximum(np.diff(starts, append=x.shape[axis]), 1)
     groups = [np.flatnonzero(lengths == n) for n in np.unique(lengths)]
     blocks = [np.take(x, starts[rows][:, None] + np.arange(lengths[rows[0]]), axis=axis) for rows in groups]
-    y = np.concatenate([ufunc.reduce(block, axis=axis + 1, dtype=dtype, initial=None) for block in blocks], axis=axis)
+    y = np.concatenate([ufunc.reduce(block, axis=axis + 1, initial=None) for block in blocks], axis=axis)
     return np.take(y, np.argsort(np.concatenate(groups)), axis=axis)
 
 ways["reduceat"] = reduceat

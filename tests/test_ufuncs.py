@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from autodiffnb import Tensor, check_grads, gradients, grad, hessian, jacobian
+from autodiffnb import Tensor, check_grads, grad, gradients, hessian, jacobian, topological_order
 from autodiffnb import ufuncs
 from autodiffnb.tensor import constants, rules
 
@@ -157,8 +157,24 @@ def test_one_number_alone():
     x = np.array([-3.0])
     t = Tensor(x)
     for call in (np.hypot.reduce, np.hypot.accumulate, lambda v: np.hypot.reduceat(v, [0]), np.logaddexp.reduce, np.subtract.reduce): same(call(t), call(x))
-    assert gradients(np.hypot.reduce(t), t)[0] == -1 and gradients(np.logaddexp.reduce(Tensor([-np.inf])), t)[0] == 0
-    np.testing.assert_array_equal(gradients(np.logaddexp.reduce(u := Tensor([-np.inf])), u), [1.0])
+    assert gradients(np.hypot.reduce(t), t)[0] == -1 and gradients(np.hypot.reduceat(t, [0]), t, [1.0])[0] == 1
+
+
+@pytest.mark.parametrize("x, expected", [([-np.inf], [1]), ([-np.inf] * 4, [.25] * 4), ([np.inf, 3, np.inf], [.5, 0, .5]), ([-np.inf, 3, 3], [0, .5, .5]), ([1e4, -1e4], [1, 0])], ids=str)
+@pytest.mark.parametrize("fn", [np.logaddexp, np.logaddexp2], ids=lambda fn: fn.__name__)
+@pytest.mark.filterwarnings("error")
+def test_infinite_logarithms_share(fn, x, expected):
+    g = gradients(fn.reduce(t := Tensor(np.array(x, float))), t, create_graph=True)
+    np.testing.assert_allclose(g.value, expected, atol=1e-12)
+    assert np.isfinite(gradients(g.sum(), t)).all()
+
+
+@pytest.mark.parametrize("fn", [np.logaddexp, np.logaddexp2, np.hypot, np.fmax, np.fmin], ids=lambda fn: fn.__name__)
+def test_a_fold_and_a_scan_say_the_same(fn):
+    x, g = np.random.default_rng(0).normal(size=(7, 3)), np.random.default_rng(1).normal(size=3)
+    t = Tensor(x)
+    np.testing.assert_allclose(gradients(fn.reduce(t), t, g), gradients(fn.accumulate(t)[-1], t, g), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(hessian(fn.reduce)(x[:, 0]), hessian(lambda x: fn.accumulate(x)[-1])(x[:, 0]), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("fn, value", [(np.logaddexp, -np.inf), (np.hypot, 0.0), (np.add, 0.0), (np.multiply, 1.0)])
@@ -175,8 +191,9 @@ def test_a_number_without_axes(call):
 def test_long_scans_are_flat():
     "One node, a hundred thousand steps, and a way back of a few dozen array calls."
     x = np.random.default_rng(0).normal(size=100_000)
-    t = Tensor(x)
-    total = gradients(np.logaddexp.reduce(t), t)
+    y = np.logaddexp.accumulate(t := Tensor(x))[-1]
+    assert len(topological_order(y)) == 3
+    total = gradients(y, t)
     np.testing.assert_allclose(total, np.exp(x - np.logaddexp.reduce(x)), rtol=1e-9)
 
 

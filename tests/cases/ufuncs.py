@@ -28,3 +28,5 @@ table[np.divmod] = binary(lambda a, b: np.divmod(a, b)[1], **positive, **real)
 table[ufuncs.scan] = [case for fn in (np.logaddexp, np.hypot, np.maximum, np.fmin, np.arctan2, np.copysign)
                       for case in on(lambda x, fn=fn: fn.accumulate(x), [(1,)], [(5,)], [(4, 2)], [(0,)], [(2, 0)], **real)]
 table[ufuncs.scan] += [case for fn in (np.divide, np.power, np.subtract) for case in on(lambda x, fn=fn: fn.accumulate(x, axis=-1), [(3,)], [(2, 3)], low=0.7, high=1.5)]
+table[ufuncs.fold] = [case for fn in (np.logaddexp, np.logaddexp2, np.hypot, np.fmax, np.fmin)
+                      for case in on(lambda x, fn=fn: fn.reduce(x), [(5,)], [(4, 2)], [(2, 0)], **real) + on(lambda x, fn=fn: fn.reduce(x, axis=(0, -1), keepdims=True), [(2, 3, 2)], **real)]
