@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from autodiffnb import Tensor, check_grads, grad, gradients, hessian, jacobian, topological_order
+from autodiffnb import Tensor, check_grads, grad, gradients, hessian, jacobian, jvp, topological_order
 from autodiffnb import ufuncs
 from autodiffnb.tensor import constants, rules
 
@@ -206,6 +206,17 @@ def test_jacobian_and_hessian_of_a_scan():
     np.testing.assert_allclose(H, (np.eye(4) - np.outer(x, x) / y[-1]**2) / y[-1], atol=1e-12)
     p = np.exp(x - np.logaddexp.reduce(x))
     np.testing.assert_allclose(hessian(np.logaddexp.reduce)(x), np.diag(p) - np.outer(p, p), atol=1e-12)
+
+
+@of_smooth
+def test_tangents_are_the_jacobians(fn):
+    x, v = numbers(5), np.random.default_rng(2).normal(size=5)
+    for f in (fn.accumulate, fn.reduce, lambda x: fn.reduceat(x, [0, 3]), lambda x: np.ldexp(*np.frexp(np.modf(fn.accumulate(x))[0]))):
+        np.testing.assert_allclose(jvp(f, (x,), (v,))[1], jacobian(f)(x) @ v, rtol=1e-9, atol=1e-12)
+    loss = lambda x: np.sum(fn.accumulate(x) ** 2) + fn.reduce(x) ** 2
+    np.testing.assert_allclose(jvp(grad(loss), (x,), (v,))[1], hessian(loss)(x) @ v, rtol=1e-8, atol=1e-10)
+    Z, V = numbers(3, 4), np.random.default_rng(3).normal(size=(3, 4))
+    for axis in (0, 1): np.testing.assert_allclose(jvp(lambda x: fn.accumulate(x, axis=axis), (Z,), (V,))[1], np.tensordot(jacobian(lambda x: fn.accumulate(x, axis=axis))(Z), V, 2), rtol=1e-9, atol=1e-12)
 
 
 @of_smooth
