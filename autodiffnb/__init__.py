@@ -13,6 +13,7 @@ from autodiffnb.workshop import checkpoint, debug, find_nan, flatten, no_grad
 from autodiffnb import ufuncs  # files its rules, and what ufuncs can do besides being called
 from autodiffnb import statistics  # files its rules
 from autodiffnb import samples  # files its rules
+from autodiffnb import linalg  # files its rules
 from autodiffnb import fft  # files its rules
 from autodiffnb.program import compile
 from autodiffnb.picture import draw

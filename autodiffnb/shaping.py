@@ -309,15 +309,15 @@ def _select(condlist, choicelist, default=0):
     for condition, choice in zip(reversed(condlist), reversed(choicelist)): default = np.where(condition, choice, default)
     return default
 
-# %% ../nbs/05_shaping.ipynb #1c53e7d0
+# %% ../nbs/05_shaping.ipynb #aa954a3d
 def selection_shape(index, shape) -> tuple[int, ...]:
     "The shape of `x[index]` for an `x` of this shape."
     return phantom(shape)[index].shape
 
 def written(x, index, v):
     "A copy of the NumPy array `x` with `v` written at `index`."
-    y = np.array(x, order="C")
-    y[index] = v if names_once(index) else np.array(v, y.dtype, order="C")
+    y = x.copy() if isinstance(x, np.ndarray) else np.array(x)
+    y[index] = v.astype(y.dtype, order="C") if isinstance(v, np.ndarray) and not names_once(index) else v
     return y
 
 def survivors(index, shape):
