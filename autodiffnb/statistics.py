@@ -18,18 +18,18 @@ import autodiffnb.contraction
 
 # %% auto #0
 __all__ = ['LINES', 'RANKS', 'HALFWAY', 'weighted_mean', 'SETS', 'equal_shares', 'ranked', 'ranked_vjp', 'in_rows', 'as_array',
-           'with_axes', 'recipe', 'between', 'quantile', 'on_host', 'check_quantile', 'weights_like', 'nan_extreme',
-           'cumulative', 'observations', 'observation_weights', 'within_one', 'counted']
+           'with_axes', 'recipe', 'between', 'interpolated', 'quantile', 'on_host', 'check_quantile', 'weights_like',
+           'nan_extreme', 'cumulative', 'observations', 'observation_weights', 'within_one', 'counted']
 
-# %% ../nbs/12_statistics.ipynb #b0dbed99
+# %% ../nbs/12_statistics.ipynb #37492b95
 def equal_shares(g, y, x, axis=None, keepdims=False):
     "The adjoint of a choice `y` among the numbers of `x`: `g` in equal shares to the entries that are equal to it."
     y = with_kept_axes(y, x, axis)
-    chosen = (x == y) | ((x != x) & (y != y))
+    chosen = (x == y) | ((x != x) > (y == y))           # equal, or both nan
     share = (1 / np.maximum(np.sum(chosen, axis=axis, keepdims=True), 1)).astype(x.dtype)
     return np.where(chosen, with_kept_axes(g, x, axis) * share, 0)
 
-# %% ../nbs/12_statistics.ipynb #193f5692
+# %% ../nbs/12_statistics.ipynb #e32bcc74
 @primitive
 def ranked(
     x, # (..., n)
@@ -37,13 +37,16 @@ def ranked(
     skip_nan: bool = False, # otherwise nan, if there is one, is the result
 ):
     "The numbers of these ranks along the last axis, (r, ...)."
-    n, same_everywhere = x.shape[-1], prod(ranks.shape) == ranks.shape[0]
-    if not hasattr(x, "sort"): s = np.apply_along_axis(lambda row: np.sort(np.resize(row, n)), -1, x)
-    elif same_everywhere: s = np.partition(x, sorted({*ranks.ravel().tolist(), n - 1}), axis=-1)
-    else: s = np.sort(x, axis=-1)
-    if not hasattr(x, "sort"): y = np.sum(np.where(np.arange(n) == ranks[..., None], s, 0), axis=-1)
-    elif same_everywhere: y = np.moveaxis(s[..., ranks.ravel()], -1, 0)
-    else: y = np.take_along_axis(s[None], ranks[..., None], -1)[..., 0]
+    n = x.shape[-1]
+    if not (hasattr(x, "sort") or isinstance(x, np.ndarray)):
+        s = np.apply_along_axis(lambda row: np.sort(np.resize(row, n)), -1, x)
+        y = np.sum(np.where(np.arange(n) == ranks[..., None], s, 0), axis=-1)
+    elif prod(ranks.shape) == ranks.shape[0]:
+        s = np.partition(x, sorted({*ranks.ravel().tolist(), n - 1}), axis=-1)
+        y = np.moveaxis(s[..., ranks.ravel()], -1, 0)
+    else:
+        s = np.sort(x, axis=-1)
+        y = np.take_along_axis(s[None], ranks[..., None], -1)[..., 0]
     return y if skip_nan else np.where(np.isnan(s[..., -1]), s[..., -1], y)
 
 def ranked_vjp(g, y, x, *where, **how):
@@ -108,37 +111,50 @@ def between(low, high, part):
     equal = high == low
     return low + part * (np.where(equal, 0, high) - np.where(equal, 0, low))
 
-# %% ../nbs/12_statistics.ipynb #9da3df17
-def quantile(fn, skip_nan, a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None, interpolation=None):
-    "`np.quantile` or `np.nanquantile`, of a Tensor or at a Tensor."
+# %% ../nbs/12_statistics.ipynb #1008d777
+def interpolated(
+    rows, # (..., n)
+    q, # (r,), between 0 and 1
+    method: str,
+    skip_nan: bool,
+    weak: bool, # should the result have the dtype of `rows`, whatever that of `q` is?
+): # (r, ...)
+    "The quantiles of each row at each `q`."
+    n, q = rows.shape[-1], np.reshape(q, (-1, *[1] * (rows.ndim - 1)))
+    if skip_nan: n = np.sum(~np.isnan(raw(rows)), axis=-1).astype(q.dtype if q.dtype.kind == "f" else float)
+    low, high, part = recipe(q, n, method)
+    if method in RANKS: return ranked(rows, low, skip_nan=skip_nan)
+    both, r = ranked(rows, np.concatenate([low, high]), skip_nan=skip_nan), q.shape[0]
+    return between(both[:r], both[r:], part.astype(rows.dtype) if weak else part)
+
+# %% ../nbs/12_statistics.ipynb #8697e40d
+def quantile(fn, of_one, hundred, a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None, interpolation=None):
+    "`fn`, a quantile with `q` between 0 and `hundred`, of a Tensor or at a Tensor; `of_one` is the one with `q` between 0 and 1."
     if interpolation is not None: raise refusal(fn, f"interpolation= is an old name; write method={interpolation!r}")
-    a, weak, q = prepared(fn, as_array(a), out=out), type(raw(q)) in (int, float), q if isinstance(q, Tensor) else np.asarray(q)
-    check_quantile(fn, a, raw(q), method, weights)
-    if not a.size and skip_nan: return np.nanmean(a, axis=axis, keepdims=keepdims)    # NumPy's answer, whatever q is
-    rows = in_rows(a, axis)
-    if weights is not None:
-        if not isinstance(a, Tensor): return fn(a, raw(q), axis=axis, method=method, keepdims=keepdims, weights=raw(weights))
-        weights = in_rows(weights_like(a, raw(weights), axis), axis)
-        y = record(fn, (rows,), dict(q=np.reshape(raw(q), -1), axis=-1, method=method, weights=weights))
+    a, weak = prepared(fn, as_array(a), out=out), type(raw(q)) in (int, float)
+    q = q if isinstance(q, Tensor) else np.asarray(q)
+    check_quantile(fn, hundred, a, raw(q), method, weights)
+    if hundred != 1: q = q / hundred
+    skip_nan = of_one is np.nanquantile
+    if skip_nan and not a.size: return np.nanmean(a, axis=axis, keepdims=keepdims)    # NumPy's answer, whatever q is
+    if weights is None:
+        weak = weak or q.dtype.kind in "iu" and method == "linear"
+        y = interpolated(in_rows(a, axis), np.reshape(q, -1), method, skip_nan, weak)
     else:
-        n = np.sum(~np.isnan(raw(rows)), axis=-1).astype(q.dtype if q.dtype.kind == "f" else float) if skip_nan else rows.shape[-1]
-        low, high, part = recipe(np.reshape(q, (-1, *[1] * (rows.ndim - 1))), n, method)
-        if method in RANKS: y = ranked(rows, low, skip_nan=skip_nan)
-        else:
-            both, r = ranked(rows, np.concatenate([low, high]), skip_nan=skip_nan), low.shape[0]
-            if weak or q.dtype.kind in "iu" and method == "linear": part = part.astype(a.dtype)
-            y = between(both[:r], both[r:], part)
+        if not isinstance(a, Tensor): return of_one(a, raw(q), axis=axis, method=method, keepdims=keepdims, weights=raw(weights))
+        weights = in_rows(weights_like(a, raw(weights), axis), axis)
+        y = record(of_one, (in_rows(a, axis),), dict(q=np.reshape(raw(q), -1), axis=-1, method=method, weights=weights))
     return with_axes(np.reshape(y, (*q.shape, *y.shape[1:])) if q.shape else y[0], a, axis, keepdims, q.shape)
 
-# %% ../nbs/12_statistics.ipynb #4c592278
+# %% ../nbs/12_statistics.ipynb #7a590de2
 def on_host(x) -> bool:
     "Can the numbers of `x` be looked at without computing or fetching them?"
-    return isinstance(raw(x), (np.ndarray, np.generic, int, float, complex, list, tuple))
+    return issubclass(type(raw(x)), (np.ndarray, np.generic, int, float, complex, list, tuple))
 
-def check_quantile(fn, a, q, method, weights):
+def check_quantile(fn, hundred, a, q, method, weights):
     "Raise what NumPy would for arguments that make no quantile."
     if a.dtype.kind == "c": raise TypeError(f"{fn.__name__}: a must be real, got {a.dtype}; complex numbers have no order")
-    if on_host(q) and not np.all((np.asarray(q) >= 0) & (np.asarray(q) <= 1)): raise ValueError(f"{fn.__name__}: q must be in the range [0, 1] (percentiles in [0, 100]), got {q}")
+    if on_host(q) and not np.all((q >= 0) & (q <= hundred)): raise ValueError(f"{fn.__name__}: q must be in the range [0, {hundred}], got {q}")
     if np.ndim(q) > 2: raise ValueError(f"{fn.__name__}: q must be a number or have one axis, got {np.ndim(q)} axes")
     if not any(method in known for known in (LINES, RANKS, HALFWAY)):
         raise ValueError(f"{fn.__name__}: method must be one of {', '.join(sorted({*LINES, *RANKS, *HALFWAY}))}; got {method!r}")
@@ -157,13 +173,11 @@ def weights_like(a, weights, axis):
     weights = np.transpose(weights, tuple(int(n) for n in np.argsort(axes)))
     return np.broadcast_to(np.reshape(weights, [length if n in axes else 1 for n, length in enumerate(a.shape)]), a.shape)
 
-# %% ../nbs/12_statistics.ipynb #b9937992
-for fn, skip_nan in ((np.quantile, False), (np.nanquantile, True)):
-    defvjp(fn, ranked_vjp)
-    entries[fn] = partial(quantile, fn, skip_nan)
-
-for fn, of_one in ((np.percentile, np.quantile), (np.nanpercentile, np.nanquantile)):
-    entries[fn] = lambda a, q, *args, of_one=of_one, **params: of_one(a, (q if hasattr(q, "shape") or type(q) in (int, float) else np.asarray(q)) / 100, *args, **params)
+# %% ../nbs/12_statistics.ipynb #a839aeb1
+for fn, of_one, hundred in ((np.quantile, np.quantile, 1), (np.nanquantile, np.nanquantile, 1),
+                            (np.percentile, np.quantile, 100), (np.nanpercentile, np.nanquantile, 100)):
+    entries[fn] = partial(quantile, fn, of_one, hundred)
+for fn in (np.quantile, np.nanquantile): defvjp(fn, ranked_vjp)      # with weights
 
 entries[np.nanmedian] = lambda a, axis=None, out=None, overwrite_input=False, keepdims=False: np.nanquantile(a, 0.5, axis, out, keepdims=keepdims)
 
@@ -265,7 +279,7 @@ def _corrcoef(x, y=None, rowvar=True, bias=None, ddof=None, *, dtype=None):
     deviation = np.sqrt(np.real(np.einsum("ii->i", C)))
     return within_one(C / deviation[:, None] / deviation[None, :])
 
-# %% ../nbs/12_statistics.ipynb #453611b1
+# %% ../nbs/12_statistics.ipynb #bc32f094
 @implements(np.bincount)
 def _bincount(x, /, weights=None, minlength=0):
     if isinstance(x, Tensor): raise refusal(np.bincount, "x are positions, which have no derivative; pass x.value.astype(int)")
@@ -280,7 +294,7 @@ def _histogram_bin_edges(a, bins=10, range=None, weights=None):
     if range is not None or np.ndim(bins) or not isinstance(a, Tensor) or not a.size: return edges
     part = np.arange(len(edges)).astype(edges.dtype) * (1 / (len(edges) - 1))
     low, high = np.min(a), np.max(a)
-    widen = 0.5 if raw(low) == raw(high) else 0.0                     # as NumPy, so that no bin is empty
+    widen = np.where(low == high, 0.5, 0.0).astype(edges.dtype)      # NumPy's bins are never of width zero
     return (low - widen) + (high - low + 2*widen) * part
 
 @implements(np.histogram)
