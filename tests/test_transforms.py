@@ -406,6 +406,98 @@ def test_tangents_are_dropped_after_their_last_use():
     assert peaks[1] < peaks[0] + 6 * x.nbytes
 
 
+# --- batches ------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+@pytest.mark.parametrize("fn", [pytest.param(fn, id=label(fn)) for fn in table])
+@pytest.mark.filterwarnings("ignore:All-NaN slice")
+def test_every_rule_gives_the_same_on_batches(fn, dtype):
+    "Whether a rule takes batches or is called one by one, rows and columns are those of one direction at a time."
+    for case in table[fn]:
+        if dtype is np.complex128 and not case.complex: continue
+        xs = case.arrays(dtype)
+        trace = transforms.Trace(lambda *args: list(y) if isinstance(y := case.call(*args), (list, tuple)) else [y], tuple(xs), tuple(range(len(xs))), {})
+        for y in trace.result:
+            ways = [(transforms.sweeper([y], trace.inputs, trace.first), y.value), *((transforms.pusher([y], [t], trace.first), t.value) for t in trace.inputs)]
+            for way, x in ways:
+                if not np.shape(x) or 0 in np.shape(x): continue
+                for got, expected in zip(transforms.for_all_units(way, x), transforms.for_all_units(way, x, most=1), strict=True):
+                    assert got.shape == expected.shape and got.dtype == expected.dtype, case
+                    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-10, err_msg=str(case))
+
+
+def batches_taken(monkeypatch):
+    "How many members each batch of units had that was sent on its way; and a way that was not taken raises."
+    sizes, original = [], transforms.units
+    monkeypatch.setattr(transforms, "units", lambda x, begin, end: sizes.append(end - begin) or original(x, begin, end))
+    def single(x, k): raise AssertionError("one by one")
+    monkeypatch.setattr(transforms, "unit", single)
+    return sizes
+
+
+def test_the_usual_models_go_in_batches(monkeypatch):
+    X, t, W = rng.standard_normal((6, 4)), rng.integers(0, 3, 6), rng.standard_normal((4, 3))
+    M, x = rng.standard_normal((5, 5)), rng.standard_normal(5)
+    loss = lambda p: cross_entropy(np.tanh(X @ p["W"] + p["b"]), t) + np.sum(p["W"].reshape(2, 6).T[1:, ::2] ** 2)
+    cases = [(lambda x: np.tanh(M @ x), x), (grad(loss), {"W": W, "b": np.zeros(3)}), (lambda x: x[[1, 1, 3]] * x[2:], x), (lambda x: np.einsum("i,ij,kj->k", x, M, M), x),
+             (lambda x: np.concatenate([x, np.stack([x, x * x]).mean(axis=0)]), x), (lambda x: np.outer(x, x) / np.sum(x * x), x), (lambda x: np.where(x > 0, np.exp(x), x), x),
+             (lambda x: np.ones((9, 1)) * (M @ x[:, None]).T, x)]
+    expected = [jacobian(f)(at) for f, at in cases]
+    sizes = batches_taken(monkeypatch)
+    for (f, at), J in zip(cases, expected): same(jacobian(f)(at), J)
+    assert len(sizes) >= len(cases)
+
+
+def test_a_batch_is_no_larger_than_the_cache(monkeypatch):
+    sizes = batches_taken(monkeypatch)
+    n = transforms.BATCH // 64
+    assert np.array_equal(jacobian(lambda x: x[:100] * 2.0)(np.ones(n)), 2 * np.eye(100, n))
+    assert set(sizes) == {64, 36}
+
+
+def test_large_arrays_tensors_and_other_arrays_go_one_by_one(monkeypatch):
+    def batch(x, begin, end): raise AssertionError("a batch")
+    monkeypatch.setattr(transforms, "units", batch)
+    x = np.ones(transforms.BATCH)
+    assert jacobian(lambda x: x[:2] * 2.0)(x).sum() == 4.0
+    w = Tensor(2.0)
+    J = jacobian(lambda x: x * x * w)(np.ones(3))
+    assert np.array_equal(gradients(J, w, np.eye(3)), 6.0)
+    same(grad(lambda w: np.sum(jacobian(lambda x: x * x * w)(np.ones(3))))(2.0), 6.0)
+
+
+def test_a_rule_that_fails_on_batches_is_called_one_by_one_and_a_wrong_one_speaks_for_itself():
+    @primitive
+    def odd(x): return x * 2.0
+    defvjp(odd, lambda g, y, x: np.asarray(g) * 2.0)                  # would take a batch for an array
+    same(jacobian(lambda x: odd(x))(np.ones(3)), 2 * np.eye(3))
+    @primitive
+    def branches(x): return x * 2.0
+    defvjp(branches, lambda g, y, x: g * 2.0 if np.sum(g) > -1 else g * 0.0)
+    same(jacobian(lambda x: branches(x))(np.ones(3)), 2 * np.eye(3))
+    @primitive
+    def wrong(x): return x * 2.0
+    defvjp(wrong, lambda g, y, x: g[0, 0])
+    with pytest.raises(IndexError, match="array") as error: jacobian(lambda x: wrong(x))(np.ones(3))
+    assert "while differentiating wrong(float64[3])" in error.value.__notes__[0]
+
+
+def test_a_batch_computes_what_its_members_do():
+    B, a = transforms.Batch, rng.standard_normal((4, 2, 3))
+    calls = [np.exp, lambda x: x.T @ x, lambda x: x @ np.ones((3, 2)), lambda x: np.ones((5, 2)) @ x, lambda x: x @ np.ones(3), lambda x: np.ones(2) @ x, lambda x: np.ones((7, 1, 3)) * x, lambda x: x.sum(),
+             lambda x: x.sum(axis=0), lambda x: np.mean(x, axis=(0, 1), keepdims=True), lambda x: np.cumsum(x, axis=0), lambda x: np.flip(x, 1), lambda x: x[1], lambda x: x[..., None], lambda x: x[:, [2, 0]], lambda x: x[x[:, 0] > -9],
+             lambda x: np.reshape(x, 6), lambda x: np.reshape(x, (3, 2), order="F"), lambda x: x.reshape(3, 2), lambda x: np.swapaxes(x, 0, 1), lambda x: np.broadcast_to(x, (5, 2, 3)), lambda x: np.expand_dims(x, 1), lambda x: np.expand_dims(x, (0, 2)),
+             lambda x: np.tensordot(x, np.ones((3, 4)), 1), lambda x: np.tensordot(np.ones((4, 2)), x, 1), lambda x: np.tensordot(x, x, 2), lambda x: np.einsum("ij,kj->ik", x, np.ones((4, 3))), lambda x: np.where(x > 0, x, 0.0), lambda x: np.where([True, False, True], x, 1.0),
+             lambda x: np.concatenate([x, np.ones((1, 3))]), lambda x: np.stack([np.ones((2, 3)), x], axis=-1), lambda x: np.linalg.norm(x), lambda x: np.sort(x, axis=0), lambda x: np.add.reduce(x, axis=1), lambda x: np.real(x) - x.real, lambda x: -x / 2 + 3,
+             lambda x: x.astype(np.float32), lambda x: np.inner(x, np.ones((4, 3))), lambda x: np.matmul(np.ones((5, 4, 2)), x), lambda x: np.vecdot(x, x) if hasattr(np, "vecdot") else x]
+    for k, call in enumerate(calls):
+        got = call(B(a))
+        np.testing.assert_allclose(got.value, np.stack([call(x) for x in a]), rtol=1e-12, err_msg=str(k))
+        assert got.shape == got.value.shape[1:] and got.dtype == call(a[0]).dtype
+    for refused in (np.asarray, bool, float, lambda x: np.add.at(np.zeros(3), [0, 0, 0], x), lambda x: np.copyto(np.zeros((2, 3)), x), np.linalg.svd, np.frexp):
+        with pytest.raises(TypeError): refused(B(a))
+
+
 # --- higher order -------------------------------------------------------------------------------------------------
 
 def taylor_quotient(a, b):
