@@ -9,10 +9,10 @@ __all__ = ['KIND', 'VERSION', 'within', 'owned', 'copied', 'wide', 'zero', 'Opti
            'Adam', 'state_dict', 'load_state_dict', 'described', 'restored', 'Model', 'rows', 'SoftmaxRegression',
            'MLP', 'evaluate', 'checked_pair', 'History', 'to_csv', 'shown', 'plot', 'write_atomically', 'save',
            'Checkpoint', 'load', 'contents', 'members', 'generator_in', 'put', 'Diverged', 'not_finite', 'diverged',
-           'one_epoch', 'Silent', 'Lines', 'Bar', 'reporter', 'shuffler', 'begun', 'check_run', 'check_path',
+           'priced', 'one_epoch', 'Silent', 'Lines', 'Bar', 'reporter', 'shuffler', 'begun', 'check_run', 'check_path',
            'check_data', 'named', 'fit', 'run']
 
-# %% ../nbs/20_training.ipynb #b63b190d
+# %% ../nbs/20_training.ipynb #d85e5048
 import csv
 import io
 import json
@@ -30,6 +30,7 @@ from .backward import gradients
 from .data import minibatches
 from .loss import accuracy, cross_entropy
 from .picture import curves
+from .program import Compiled
 from .tensor import Tensor, label, raw
 
 # %% ../nbs/20_training.ipynb #1c61b545
@@ -461,23 +462,41 @@ def diverged(model, X, history, step, loss, before) -> Diverged:
     return Diverged(f"epoch {epoch}, step {step}: the loss is {loss}" + (f", one step before it was {before:.4g}" if step > 1 else "") + f"; {why}",
                     epoch, step, loss, history)
 
-# %% ../nbs/20_training.ipynb #e3efc7c6
+# %% ../nbs/20_training.ipynb #757a9c3e
+def priced(
+    model: Callable,
+    loss: Callable, # (logits, labels) -> a scalar
+    params: dict[str, Tensor], # of the model
+) -> Callable: # (values, X, t) -> the loss and its gradients, where `values` are the parameters' arrays
+    "The loss and its gradients as a function of arrays."
+    def price_and_gradients(values, X, t):
+        own = {name: p.value for name, p in params.items()}
+        for name, p in params.items(): p.value = values[name]
+        try:
+            node = loss(model(X), t)
+            if not isinstance(node, Tensor): raise TypeError(f"loss: expected a function that returns a Tensor, got {type(node).__name__}")
+            return node.value, gradients(node, params)
+        finally:
+            for name, p in params.items(): p.value = own[name]
+    return price_and_gradients
+
+# %% ../nbs/20_training.ipynb #999afb32
 def one_epoch(
     model: Callable,
     batches: Iterator[tuple], # of (images, labels)
     optimizer: Optimizer,
-    loss: Callable, # (logits, labels) -> a scalar
+    priced: Callable, # (values, X, t) -> the loss and its gradients
     history: History, # of the epochs before
     step_done: Callable = lambda: None, # called after each step
 ) -> float: # the mean loss over the rows, each batch priced before its step
     "Take a step for each batch. Raises `Diverged` before a step that would follow a loss of nan or infinity."
     total, seen, price, params = 0.0, 0, math.nan, optimizer.params
     for step, (X, t) in enumerate(batches, 1):
-        node, before = loss(model(X), t), price
-        if not isinstance(node, Tensor): raise TypeError(f"loss: expected a function that returns a Tensor, got {type(node).__name__}")
-        price = float(node.value)
+        before = price
+        price, grads = priced({name: p.value for name, p in params.items()}, X, t)
+        price = float(price)
         if not math.isfinite(price): raise diverged(model, X, history, step, price, before)
-        optimizer.step(gradients(node, params))
+        optimizer.step(grads)
         total, seen = total + price * len(t), seen + len(t)
         step_done()
     if bad := not_finite(params):
@@ -583,7 +602,7 @@ def named(name, check, *args):
     except TypeError as error: raise TypeError(f"{name}: {error}") from None
     except ValueError as error: raise ValueError(f"{name}: {error}") from None
 
-# %% ../nbs/20_training.ipynb #79cc1a22
+# %% ../nbs/20_training.ipynb #85efa2de
 def fit(
     model: Any, # called with a batch, gives logits; its `params` is a dict of Tensors by name
     train: tuple[Any, Any], # (images, labels) to learn from
@@ -596,6 +615,7 @@ def fit(
     shuffle: int | np.random.Generator | None = None, # a seed or generator for a new order each epoch; None keeps the order
     history: History | None = None, # to go on with, and to have in hand whatever happens; None is a new one
     checkpoint: str | os.PathLike | None = None, # written after each epoch; if it is there, the run goes on from it
+    compile: bool = False, # replay the step as a program, with the same numbers; for a model and a loss that make the same calls each time
     progress: bool = True, # a bar with tqdm, lines without
     callbacks: Sequence[Callable] = (), # called as f(model, optimizer, history) after each epoch; one that returns True ends the run
 ) -> History: # a row for each epoch: epoch, train_loss, and validation_loss and validation_accuracy
@@ -604,24 +624,26 @@ def fit(
     The keyboard's interrupt ends the run: parameters stay as they are and the history says `interrupted`.
 
     Raises `TypeError` or `ValueError` naming the argument that is wrong, before the first step; `Diverged`, a `FloatingPointError`, when the loss
-    becomes nan or infinite; `OSError` when the checkpoint can't be written, before the first step if it has no folder."""
+    becomes nan or infinite; `OSError` when the checkpoint can't be written, before the first step if it has no folder.
+    With `compile`, `TypeError` at one of the first two steps when model or loss can't be replayed (they draw a mask, or branch on a value)."""
     optimizer = check_run(model, epochs, optimizer, loss, history, checkpoint, callbacks)
     train, validation = check_data(model, train, "train", loss), None if validation is None else check_data(model, validation, "validation", loss)
     rng, order = shuffler(shuffle)
     settings = dict(optimizer=type(optimizer).__name__, **optimizer.settings, batch_size=batch_size, rows=len(train[1]), shuffle=order, loss=label(loss))
     minibatches(*train, batch_size=batch_size)
     history = begun(checkpoint, history, model, optimizer, rng, settings)
-    return run(model, train, validation, epochs, batch_size, optimizer, loss, rng, history, checkpoint, progress, callbacks)
+    step = priced(model, loss, optimizer.params)
+    return run(model, train, validation, epochs, batch_size, optimizer, loss, Compiled(step) if compile else step, rng, history, checkpoint, progress, callbacks)
 
-# %% ../nbs/20_training.ipynb #295b54f3
-def run(model, train, validation, epochs, batch_size, optimizer, loss, rng, history, checkpoint, progress, callbacks) -> History:
+# %% ../nbs/20_training.ipynb #a1eb49f0
+def run(model, train, validation, epochs, batch_size, optimizer, loss, step, rng, history, checkpoint, progress, callbacks) -> History:
     "The loop of `fit`, everything having been checked."
     steps, history.interrupted = math.ceil(len(train[1]) / batch_size), False
     report = reporter(progress, len(history) * steps, epochs * steps)
     try:
         while len(history) < epochs and not history.stopped:
             with np.errstate(over="ignore", invalid="ignore"): # what they warn of ends the run, with a better message
-                price = one_epoch(model, minibatches(*train, batch_size=batch_size, rng=rng), optimizer, loss, history, report.step)
+                price = one_epoch(model, minibatches(*train, batch_size=batch_size, rng=rng), optimizer, step, history, report.step)
                 row = {"epoch": len(history) + 1, "train_loss": price}
                 if validation is not None: row |= zip(("validation_loss", "validation_accuracy"), evaluate(model, validation, loss=loss))
             history.append(row)

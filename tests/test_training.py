@@ -294,6 +294,23 @@ def test_fit_against_plain_numpy(momentum, seed):
     np.testing.assert_allclose(model.params["b"].value, b, atol=1e-7)
     assert (history[-1]["validation_loss"], history[-1]["validation_accuracy"]) == evaluate(model, VALID)
 
+@pytest.mark.parametrize("make, optimizer", [(lambda: small(), SGD), (lambda: deep(), Adam)])
+def test_compiled_runs_have_the_same_bits(make, optimizer):
+    runs = []
+    for compiled in (False, True):
+        model = make()
+        history = quiet(model, TRAIN, VALID, epochs=4, batch_size=20, optimizer=optimizer(model.params, 0.1), shuffle=3, compile=compiled)    # the last batch is short
+        runs.append((history.rows, {name: x.tobytes() for name, x in values(model).items()}))
+        assert all(type(p.value) is np.ndarray for p in model.params.values())
+    assert runs[0] == runs[1]
+
+def test_a_compiled_run_checks_labels_and_refuses_what_changes():
+    rng, model = np.random.default_rng(0), small()
+    def dropout(z, t): return cross_entropy(z * (rng.random(z.shape) < 0.5), t)
+    with pytest.raises(TypeError, match="does not do the same at each call.*random draw"): quiet(model, TRAIN, epochs=1, loss=dropout, compile=True)
+    with pytest.raises(TypeError, match="reads a value"): quiet(model, TRAIN, epochs=1, loss=lambda z, t: cross_entropy(z, t) if float(np.sum(z).value) else z, compile=True)
+    assert all(type(p.value) is np.ndarray for p in model.params.values())
+
 def test_the_defaults():
     one, other = small(), small()
     history = quiet(one, TRAIN, epochs=2)
