@@ -22,7 +22,7 @@ ROOT = HERE.parent
 PARTS = ("compare", "growth", "ladder")
 # The C library gives memory back to the system at moments that depend on the order of frees, and to get it again can cost a tenth of a step.
 MALLOC = dict(MALLOC_TRIM_THRESHOLD_="1000000000", MALLOC_MMAP_THRESHOLD_="33554432")
-HAND, EASY, SLOW = "hand-written", 10**4, 0.5  # on curves results are compared up to EASY; steps of SLOW seconds are not repeated without need
+HAND, EASY, SLOW = "hand-written", 1000, 0.5  # on curves results are compared up to EASY; steps of SLOW seconds are not repeated without need
 
 
 def variables(threads):

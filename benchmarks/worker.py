@@ -10,7 +10,7 @@ import gc, json, os, sys, time, tracemalloc
 
 from run import pinned
 
-TOLERANCE, CHECKED_STEPS = 1e-3, 3
+TOLERANCE, CHECKED_STEPS = 1e-3, 4  # compiled steps are replayed from the third on
 
 
 def close(x, y, tolerance=TOLERANCE):
@@ -26,7 +26,7 @@ def agree(by_hand, side, host, name):
         for i, (x, y) in enumerate(zip(right, ours)):
             if not close(x, y): raise AssertionError(f"{name}: number {i} of its {what} differs: by hand\n{x}\nhere\n{y}")
     if side.gradients: compare("gradients", side.gradients)
-    for _ in range(CHECKED_STEPS if side.gradients else 1): compare("step", side.step)
+    for _ in range(CHECKED_STEPS): compare("step", side.step)
     if side.gradients: compare("gradients", side.gradients)
 
 def seconds(step, times, wait):
@@ -59,7 +59,7 @@ def serve(variant, threads, requests, answer):
     from jobs import BY_HAND, data_of
     try: module, jobs = peers.load(variant)
     except ImportError as error:
-        if getattr(error, "name", None) in (None, "autodiffnb"): raise
+        if not variant.packages: raise
         return answer(dict(missing=error.name))
     getattr(module, "threads", lambda n: None)(threads)
     wait, side = getattr(module, "wait", lambda x: None), None

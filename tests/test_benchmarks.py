@@ -146,6 +146,13 @@ def test_a_peer_that_is_not_installed_is_skipped_by_name(monkeypatch, tmp_path, 
     assert text == "skipped: Nobody, because there_is_no_such_package is not installed"
 
 
+def test_our_own_package_is_never_skipped(monkeypatch):
+    def broken(variant): raise ImportError("something of ours is missing")
+    monkeypatch.setattr(peers, "load", broken)
+    ours = next(v for v in peers.VARIANTS if v.name == "autodiffnb")
+    with pytest.raises(ImportError, match="something of ours"): worker.serve(ours, 1, [], lambda reply: pytest.fail("it answered"))
+
+
 def test_an_error_in_a_process_names_its_variant():
     args, _, _ = run.parsed(["--peers=none"])
     with run.crew([v for v in peers.VARIANTS if v.name == "hand-written"], args, said := {}, {}) as workers:

@@ -1,6 +1,6 @@
 "autodiffnb, as its chapters write it."
 import numpy as np
-from autodiffnb import Tensor, cross_entropy, gradients, hvp as product, tensorcontract
+from autodiffnb import Tensor, compile, cross_entropy, gradients, hvp as product, tensorcontract, value_and_grad, vjp
 from jobs import LR, Side, slices
 
 def host(x): return np.asarray(x)
@@ -61,5 +61,53 @@ def elements(x):
 
 JOBS = dict(softmax=training, mlp=training, contraction=contraction, chain=chain, hvp=hvp, epoch=epoch, elements=elements)
 
-# The same jobs, recorded once and replayed. A column of its own as soon as there is an entry; it takes the data of a job and returns a Side.
-COMPILED: dict = {}
+
+# The same jobs, recorded once and replayed: functions of plain arrays, through `compile`.
+
+def step_on_arrays(params, X, labels):
+    tensors = [Tensor(p) for p in params]
+    loss = price(tensors, X, labels)
+    for p, g in zip(params, gradients(loss, tensors)): p -= LR * g
+    return loss.value
+
+def compiled_training(X, labels, params):
+    params, run = [p.copy() for p in params], compile(step_on_arrays)
+    gradients = compile(value_and_grad(price))
+    def step(): return run(params, X, labels), *params
+    def grads():
+        loss, found = gradients(params, X, labels)
+        return loss, *found
+    return Side(step, grads)
+
+def compiled_epoch(X, labels, params, size):
+    params, run = [p.copy() for p in params], compile(step_on_arrays)
+    def step():
+        for rows in slices(len(X), size): loss = run(params, X[rows], labels[rows])
+        return loss, *params
+    return Side(step)
+
+def compiled_contraction(A, B, Q):
+    @compile
+    def run(A, B, Q):
+        C, pull = vjp(lambda A, B: tensorcontract(A, B, ([0, 2], [2, 1])), A, B)
+        return C, *pull(Q)
+    return Side(lambda: run(A, B, Q))
+
+def compiled_chain(x, c, times):
+    @compile
+    @value_and_grad
+    def run(x):
+        for _ in range(times): x = x * x + c
+        return x
+    return Side(lambda: run(x))
+
+def compiled_hvp(X, labels, params, tangents):
+    run = compile(lambda params, tangents, X, labels: product(lambda W, b: cross_entropy(X @ W + b, labels), params, tangents))
+    return Side(lambda: run(params, tangents, X, labels))
+
+def compiled_elements(x):
+    run = compile(value_and_grad(lambda x: (np.tanh(x) * x).sum()))
+    return Side(lambda: run(x))
+
+COMPILED = dict(softmax=compiled_training, mlp=compiled_training, contraction=compiled_contraction, chain=compiled_chain, hvp=compiled_hvp,
+                epoch=compiled_epoch, elements=compiled_elements) 
