@@ -25,7 +25,7 @@ for module in pkgutil.iter_modules(autodiffnb.__path__):
 
 # NumPy 2.0 lists only the private twins of the functions that make arrays `like=` another.
 MAKERS = {getattr(np, name) for name in "arange array asanyarray asarray ascontiguousarray asfortranarray empty eye frombuffer fromfile fromfunction fromiter fromstring full genfromtxt identity loadtxt ones require tri zeros".split()}
-OTHERS = {fn for fn in vars(scipy.special).values() if isinstance(fn, np.ufunc)} | {autodiffnb.special.zeta, autodiffnb.special.lambertw} if scipy else set()
+OTHERS = {fn for fn in [*vars(scipy.special).values(), *vars(autodiffnb.special).values()] if isinstance(fn, np.ufunc)} if scipy else set()
 OVERRIDABLE = get_overridable_numpy_ufuncs() | get_overridable_numpy_array_functions() | MAKERS | OTHERS
 
 # Marks in the graph that no reader can call; the tests of the transforms are their cases.
