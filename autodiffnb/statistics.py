@@ -181,7 +181,7 @@ for fn in (np.quantile, np.nanquantile): defvjp(fn, ranked_vjp)      # with weig
 
 entries[np.nanmedian] = lambda a, axis=None, out=None, overwrite_input=False, keepdims=False: np.nanquantile(a, 0.5, axis, out, keepdims=keepdims)
 
-# %% ../nbs/12_statistics.ipynb #85be7bf7
+# %% ../nbs/12_statistics.ipynb #dc0342c3
 def nan_extreme(fn, larger, a, axis=None, out=None, keepdims=False, initial=None, where=True):
     "`np.nanmax` or `np.nanmin` of a Tensor; `larger` is the ufunc that compares two numbers."
     if initial is None and where is not True: raise ValueError(f"{fn.__name__}: where= needs initial=, for where nothing is left")
@@ -195,16 +195,17 @@ for fn, larger in ((np.nanmax, np.maximum), (np.nanmin, np.minimum)):
     entries[fn] = partial(nan_extreme, fn, larger)
 constants.update((np.nanargmax, np.nanargmin))
 
+# %% ../nbs/12_statistics.ipynb #2a43732a
 @implements(np.nancumsum)
 def _nancumsum(a, axis=None, dtype=None, out=None): return np.cumsum(np.where(np.isnan(a), 0, a), axis, dtype, out)
 
 @implements(np.nancumprod)
 def _nancumprod(a, axis=None, dtype=None, out=None): return np.cumprod(np.where(np.isnan(a), 1, a), axis, dtype, out)
 
-# %% ../nbs/12_statistics.ipynb #51ec6919
-def cumulative(running, first, x, /, *, axis=None, dtype=None, out=None, include_initial=False):
-    "`np.cumulative_sum` or `np.cumulative_prod` of a Tensor."
-    if axis is None and x.ndim > 1: raise ValueError(f"cumulative: axis= must be given for {x.ndim} axes")
+# %% ../nbs/12_statistics.ipynb #20277235
+def cumulative(fn, running, first, x, /, *, axis=None, dtype=None, out=None, include_initial=False):
+    "`fn`, which is `np.cumulative_sum` or `np.cumulative_prod`, of a Tensor; `running` is the same without `include_initial=`."
+    if axis is None and x.ndim > 1: raise ValueError(f"{fn.__name__}: axis= must be given for {x.ndim} axes")
     x, axis = np.atleast_1d(x), axis or 0
     y = running(x, axis=axis, dtype=dtype, out=out)
     if not include_initial: return y
@@ -212,7 +213,7 @@ def cumulative(running, first, x, /, *, axis=None, dtype=None, out=None, include
     return np.concatenate([start, y], axis=axis)
 
 for name, running, first in (("cumulative_sum", np.cumsum, 0), ("cumulative_prod", np.cumprod, 1)):
-    if hasattr(np, name): entries[getattr(np, name)] = partial(cumulative, running, first)
+    if hasattr(np, name): entries[getattr(np, name)] = partial(cumulative, getattr(np, name), running, first)
 
 # %% ../nbs/12_statistics.ipynb #091bb923
 weighted_mean = entries[np.average]
@@ -228,7 +229,7 @@ def _average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     if weights is None: return y, np.full_like(raw(y), number_reduced(a.shape, axis))
     return y, np.sum(weights, axis=axis, keepdims=keepdims)
 
-# %% ../nbs/12_statistics.ipynb #22ee1447
+# %% ../nbs/12_statistics.ipynb #e58b4d4c
 def observations(m, y, rowvar, dtype):
     "The variables of `m`, and of `y` if it is given, in rows."
     parts = [as_array(part) for part in (m, y) if part is not None]
@@ -238,6 +239,7 @@ def observations(m, y, rowvar, dtype):
     rows = [np.atleast_2d(part if rowvar or part.ndim < 2 or n and part.shape[0] == 1 else np.transpose(part)).astype(dtype) for n, part in enumerate(parts)]
     return np.concatenate(rows, axis=0) if len(rows) > 1 else rows[0]
 
+# %% ../nbs/12_statistics.ipynb #da9b5b7f
 def observation_weights(name, weights, n):
     "`weights` in double precision, as NumPy has them, and checked: one for each observation, none negative."
     weights = as_array(weights)
@@ -279,7 +281,7 @@ def _corrcoef(x, y=None, rowvar=True, bias=None, ddof=None, *, dtype=None):
     deviation = np.sqrt(np.real(np.einsum("ii->i", C)))
     return within_one(C / deviation[:, None] / deviation[None, :])
 
-# %% ../nbs/12_statistics.ipynb #bc32f094
+# %% ../nbs/12_statistics.ipynb #5656801f
 @implements(np.bincount)
 def _bincount(x, /, weights=None, minlength=0):
     if isinstance(x, Tensor): raise refusal(np.bincount, "x are positions, which have no derivative; pass x.value.astype(int)")
@@ -287,6 +289,7 @@ def _bincount(x, /, weights=None, minlength=0):
     if weights.shape != x.shape or x.ndim != 1: raise ValueError(f"bincount: x and weights must have one axis of the same length, got shapes {x.shape} and {weights.shape}")
     return scatter_add(weights.astype(np.float64), index=x, shape=np.bincount(x, minlength=minlength).shape)
 
+# %% ../nbs/12_statistics.ipynb #03795569
 @implements(np.histogram_bin_edges)
 def _histogram_bin_edges(a, bins=10, range=None, weights=None):
     if isinstance(bins, Tensor): return bins
@@ -304,7 +307,7 @@ def _histogram(a, bins=10, range=None, density=None, weights=None):
     if isinstance(weights, Tensor): counts = counted([np.reshape(raw(a), -1)], [plain], np.reshape(weights, -1))
     return (counts / np.diff(edges) / np.sum(counts) if density else counts), edges
 
-# %% ../nbs/12_statistics.ipynb #b12b0145
+# %% ../nbs/12_statistics.ipynb #cfecd2a7
 def counted(columns, edges, weights):
     "The sum of the weights in each cell of a histogram; `columns` has the numbers of each dimension, `edges` its edges."
     shape, cell, inside = tuple(len(e) - 1 for e in edges), 0, True
@@ -314,6 +317,7 @@ def counted(columns, edges, weights):
     inside = np.flatnonzero(inside)
     return np.reshape(scatter_add(weights[inside], index=cell[inside], shape=(prod(shape),)), shape)
 
+# %% ../nbs/12_statistics.ipynb #3e7e3fea
 @implements(np.histogramdd)
 def _histogramdd(sample, bins=10, range=None, density=None, weights=None):
     if any(isinstance(x, Tensor) for x in (sample, *(sample if isinstance(sample, (list, tuple)) else ()))):

@@ -380,7 +380,7 @@ def test_cumulative():
             same(f(Tensor(x), **params), f(x, **params))
             check_grads(lambda x: f(x, **params))(x)
         same(f(Tensor(2.0), include_initial=True), f(2.0, include_initial=True))
-        with pytest.raises(ValueError, match="axis= must be given"): f(Tensor(x))
+        with pytest.raises(ValueError, match=f"{name}: axis= must be given for 2 axes"): f(Tensor(x))
 
 
 HERE = np.array([0.1, 0.4, 0.4, 0.9, 1.0, -3.0, 0.0, np.nan])
