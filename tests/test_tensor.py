@@ -356,7 +356,7 @@ LOST = {
     "add.at": lambda: np.add.at(buffer(), [0, 1, 2], x), "add.at Tensor": lambda: np.add.at(x, [0], 1.0), "at of one argument": lambda: np.negative.at(x, [0]),
     "where": lambda: np.add(x, A, where=A > 1), "where Tensor": lambda: np.exp(A, where=x), "dtype int": lambda: np.add(x, 1, dtype=int, casting="unsafe"),
     "reduceat at a Tensor": lambda: np.add.reduceat(A, x), "reduce into": lambda: np.add.reduce(x, out=buffer()[:1]),
-    "initial": lambda: np.sum(A, initial=t), "ddof": lambda: np.var(A, ddof=t), "pad value": lambda: np.pad(A, 1, constant_values=t), "weights": lambda: np.histogram(A, weights=x),
+    "initial": lambda: np.sum(A, initial=t), "ddof": lambda: np.var(A, ddof=t), "pad value": lambda: np.pad(A, 1, constant_values=t),
     "decimals": lambda: np.round(x, t), "clip method": lambda: A.clip(0, t), "user ufunc": lambda: np.frompyfunc(lambda v: v, 1, 1)(x),
     # Tensors in lists, where no slot is
     "list": lambda: np.exp([t, t]), "list beside": lambda: np.add([t, 1.0], buffer()[:2]), "sum of list": lambda: np.sum([t, t]), "max of list": lambda: np.max([t, t]),
