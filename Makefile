@@ -18,7 +18,7 @@ PIP  = bin/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fashion test pytest nbtest nbdev2 bench peers lab export prepare readme check lock dist clean
+.PHONY: help setup fashion test pytest nbtest nbdev2 bench peers lab export prepare readme coverage check lock dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## */make \1\t/' | expand -t 16
@@ -86,15 +86,20 @@ export: $(VENV)/.dev  ## notebooks to autodiffnb/*.py
 
 prepare: export  ## before a commit: export, run and store outputs, clean, README; NBS='nbs/00_tensor.ipynb' runs that one only
 	$(BIN)/python tools/notebooks.py run $(NBS)
+	$(BIN)/python tools/coverage.py
 	$(BIN)/nbdev-clean
 	$(BIN)/python tools/readme.py
 
 readme: $(VENV)/.dev  ## README.md from nbs/index.ipynb
 	$(BIN)/python tools/readme.py
 
-check: $(VENV)/.dev  ## are the export, the README and the stored outputs current? (the last notebook against `make fashion`'s copy)
+coverage: $(VENV)/.dev  ## nbs/coverage.ipynb, the table of what can be differentiated
+	$(BIN)/python tools/coverage.py
+
+check: $(VENV)/.dev  ## are the export, the README, the coverage table and the stored outputs current? (the last notebook against `make fashion`'s copy)
 	$(BIN)/python -m pytest -q tests/test_notebooks.py
 	$(BIN)/python tools/readme.py --check
+	$(BIN)/python tools/coverage.py --check
 	$(BIN)/python tools/notebooks.py check $(NBS)
 
 dist: $(VENV)/.dev  ## wheel and sdist in dist/
