@@ -64,7 +64,7 @@ def lengths(shape: tuple[int, ...], s, axes: tuple[int, ...], inverse_of_real: b
     if len(s := tuple(s)) != len(axes): raise ValueError(f"s: expected {len(axes)} lengths, one for each of the axes {axes}; got {len(s)}")
     return tuple(f if n is None else w if n == -1 else as_int(n) for n, w, f in zip(s, whole, full))
 
-# %% ../nbs/15_fft.ipynb #b938d26d
+# %% ../nbs/15_fft.ipynb #74194bc5
 def transform(fn, kind: str, a, s, axes, norm, out):
     "`fn` of a Tensor, where `fn` is a transform of this kind: fft, ifft, rfft or irfft."
     if out is not None: raise refusal(fn, "out= writes into an array; use the value that is returned")
@@ -74,14 +74,13 @@ def transform(fn, kind: str, a, s, axes, norm, out):
         axes = range(-len(s), 0)
     axes = range(a.ndim) if axes is None else normalize_axis_tuple(tuple(axes), a.ndim, allow_duplicate=True)
     s = lengths(a.shape, s, axes := tuple(axes), kind == "irfft")
-    if len(set(axes)) < len(axes): return one_by_one(kind, a, s, axes, norm)
+    if len(set(axes)) < len(axes): return one_by_one(fn, kind, a, s, axes, norm)
     return record(getattr(np.fft, kind + "n"), (a,), dict(s=s, axes=axes) | settings(norm=norm))
 
-def one_by_one(kind, a, s, axes, norm):
-    "A transform along axes of which some come twice, in NumPy's order: what is real is first on the way there and last on the way back."
-    names = [kind.replace("r", "")] * (len(axes) - 1) + [kind]
-    calls = list(zip(names, s, axes))
-    for name, n, axis in calls if kind == "irfft" else calls[::-1]: a = getattr(np.fft, name)(a, n, axis, norm)
+def one_by_one(fn, kind, a, s, axes, norm):
+    "A transform along axes of which some come twice, in NumPy's order."
+    if "r" in kind: raise refusal(fn, f"an axis comes twice in {axes}, and the versions of NumPy differ in what they do then; write one call for each")
+    for n, axis in reversed(list(zip(s, axes))): a = getattr(np.fft, kind)(a, n, axis, norm)
     return a
 
 # %% ../nbs/15_fft.ipynb #e4ab9906

@@ -294,4 +294,4 @@ def test_every_ufunc_has_a_rule_or_is_refused_by_name():
 @pytest.mark.parametrize("call", [sc.logsumexp, sc.softmax, sc.log_softmax, lambda t: sc.polygamma(1, t), lambda t: sc.multigammaln(t, 2), lambda t: sc.spherical_jn(1, t), lambda t: sc.comb(t, 2)],
                          ids="logsumexp softmax log_softmax polygamma multigammaln spherical_jn comb".split())
 def test_what_is_no_ufunc_raises_and_loses_nothing(call):
-    with pytest.raises(TypeError, match="would lose where this Tensor came from"): call(Tensor([3.0, 4.0]))
+    with pytest.raises(TypeError, match="would lose where this Tensor came from|has no rule"): call(Tensor([3.0, 4.0]))

@@ -81,7 +81,7 @@ def fill():
     for fn in (sc.struve, sc.modstruve): last(fn, (1.0,), (0.0,), (0.5,), low=0.3)
     last(sc.expn, (3.0,), (1.0,), (0.0,), low=0.4)
     last(sc.hyp0f1, (1.5,), complex=True)
-    last(sc.hyp1f1, (1.5, 2.5), complex=True)
+    last(sc.hyp1f1, (1.5, 2.5), complex=bool(sc.hyp1f1(1.5, 2.5, 0.2j).imag))       # SciPy 1.13 says 1 for this number
     last(sc.hyp2f1, (0.5, 1.5, 2.0), low=-0.7, high=0.7, complex=True)
     last(sc.hyperu, (1.5, 0.5), low=0.4)
     for fn in (sc.eval_legendre, sc.eval_sh_legendre, sc.eval_chebyt, sc.eval_chebyu, sc.eval_sh_chebyt, sc.eval_sh_chebyu, sc.eval_laguerre):
