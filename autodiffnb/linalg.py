@@ -19,11 +19,12 @@ from .tensor import constants, defvjp, entries, implements, label, raw, record, 
 
 # %% auto #0
 __all__ = ['slogdet', 'SlogdetResult', 'eigh', 'EighResult', 'eig', 'EigResult', 'svd', 'SVDResult', 'NOT_GIVEN', 'lstsq', 'qr',
-           'QRResult', 'ORDERS', 'conj', 'dagger', 'matrices', 'det_and_adjugate', 'filling', 'adjugate',
-           'scaled_inverse', 'lower_half', 'onto_triangle', 'mirrored', 'cholesky_vjp', 'size_of', 'one_over_gap',
-           'same_phase', 'eigenvalues_back', 'eigenvectors_back', 'triangle', 'eig_vectors_back', 'left_back',
-           'singular_values_back', 'hermitian_svd', 'pinv_vjp', 'without_small', 'misses', 'divided', 'q_back',
-           'r_back', 'unit', 'norm_vjp', 'extreme', 'vector_norms', 'matrix_norms', 'last_product', 'chain']
+           'QRResult', 'ORDERS', 'conj', 'dagger', 'matrices', 'det_and_adjugate', 'limit_of', 'safe_inverse',
+           'filling', 'adjugate', 'scaled_inverse', 'lower_half', 'onto_triangle', 'mirrored', 'cholesky_vjp',
+           'size_of', 'one_over_gap', 'same_phase', 'eigenvalues_back', 'eigenvectors_back', 'triangle',
+           'eig_vectors_back', 'left_back', 'singular_values_back', 'hermitian_svd', 'pinv_vjp', 'without_small',
+           'misses', 'divided', 'q_back', 'r_back', 'unit', 'norm_vjp', 'extreme', 'vector_norms', 'matrix_norms',
+           'last_product', 'chain']
 
 # %% ../nbs/14_linalg.ipynb #ffa44d16
 def conj(x):
@@ -65,26 +66,35 @@ def det_and_adjugate(s):
         c = np.sum(s * transposed(N), axis=(-2, -1), keepdims=True) / -k
     return c * (-1)**m, N * (-1)**(m - 1)
 
-# %% ../nbs/14_linalg.ipynb #49f11ba2
-def filling(a):
-    "Plain arrays `F` (..., n, m) and `E` (..., m, n) with which `a + F @ E` is safe to invert; None if `a` is."
-    a = raw(a)
-    limit = float(np.finfo(a.dtype).eps ** -0.5)
-    if a.size == 0 or not np.isfinite(a).all() or np.max(np.linalg.cond(a, 1)) < limit: return None
-    u, s, vh = np.linalg.svd(a)
-    largest = s[..., :1] + (s[..., :1] == 0)
-    missing = np.where(s * limit < largest, largest, 0)
-    first = int(np.min(np.sum(missing == 0, axis=-1)))
-    return (u[..., first:], column(missing[..., first:]) * vh[..., first:, :]) if first < a.shape[-1] else None
+# %% ../nbs/14_linalg.ipynb #7046e526
+def limit_of(a) -> float:
+    "The condition number from which on matrices of this precision are not inverted."
+    return float(np.finfo(a.dtype).eps ** -0.5)
 
-# %% ../nbs/14_linalg.ipynb #a88de978
+def safe_inverse(a):
+    "The inverses of the matrices `a`; None if one of them is singular, or nearly so."
+    try: inverse = np.linalg.inv(a)
+    except LinAlgError: return None
+    condition = np.linalg.norm(raw(a), 1, (-2, -1)) * np.linalg.norm(raw(inverse), 1, (-2, -1))
+    return None if np.max(condition, initial=0) > limit_of(a) else inverse
+
+def filling(a):
+    "Plain arrays `F` (..., n, m) and `E` (..., m, n) with which `a + F @ E` is safe to invert; m is the most that a matrix lacks."
+    a, one = raw(a), np.eye(a.shape[-1], dtype=a.dtype)
+    u, s, vh = np.linalg.svd(np.where(np.isfinite(a).all((-2, -1), keepdims=True), a, one))
+    largest = s[..., :1] + (s[..., :1] == 0)
+    missing = np.where(s * limit_of(a) < largest, largest, 0)
+    first = int(np.min(np.sum(missing == 0, axis=-1)))
+    return u[..., first:], column(missing[..., first:]) * vh[..., first:, :]
+
+# %% ../nbs/14_linalg.ipynb #f15bbe26
 def adjugate(
     a, # (..., n, n), singular or not
     det, # (...), its determinant
 ): # (..., n, n): the transposed cofactors
     "The adjugate of each matrix of the stack `a`; its own derivatives are right too, of any order and rank."
-    if (filled := filling(a)) is None: return det[..., None, None] * np.linalg.inv(a)
-    F, E = filled
+    if (inverse := safe_inverse(a)) is not None: return det[..., None, None] * inverse
+    F, E = filling(a)
     B = a + F @ E
     Y = np.linalg.inv(B)
     s, s_adjugate = det_and_adjugate(np.eye(F.shape[-1], dtype=a.dtype) - E @ Y @ F)

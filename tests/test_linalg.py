@@ -175,6 +175,7 @@ def test_logarithm_of_a_singular_determinant_has_no_derivative_and_says_so():
     assert "slogdet" in error.value.__notes__[0]
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
 def test_nan_stays_nan():
     assert np.isnan(gradient(L.det, np.array([[np.nan, 1], [2, 3.0]]), g=np.float64(1))).any()
 
