@@ -16,11 +16,11 @@ from .backward import gradients, stop_gradient as plain
 from .tensor import Tensor, label, made_by, topological_order
 
 # %% auto #0
-__all__ = ['ENTRIES', 'checks', 'products', 'pull', 'push', 'pairing', 'parts', 'with_parts', 'tree_leaves', 'tree_build',
-           'tree_map', 'random_like', 'directions', 'widened', 'values_of', 'differences', 'Tolerance', 'watched',
-           'graph_values', 'same_kind', 'same_values', 'size_of', 'close_at_some_step', 'check_vjp', 'check_jvp',
-           'check_orders', 'same_recorded', 'expect_function', 'as_positions', 'positions', 'is_floating',
-           'argument_leaves', 'moving_leaves', 'of_leaves', 'check_grads']
+__all__ = ['ENTRIES', 'other_pushes', 'checks', 'products', 'pull', 'push', 'pairing', 'parts', 'with_parts', 'tree_leaves',
+           'tree_build', 'tree_map', 'random_like', 'directions', 'widened', 'values_of', 'differences', 'Tolerance',
+           'watched', 'graph_values', 'same_kind', 'same_values', 'size_of', 'close_at_some_step', 'check_vjp',
+           'check_jvp', 'same_tangents', 'check_orders', 'same_recorded', 'expect_function', 'as_positions',
+           'positions', 'is_floating', 'argument_leaves', 'moving_leaves', 'of_leaves', 'check_grads']
 
 # %% ../nbs/02_check.ipynb #877a0876
 def pull(ys: list, xs: list[Tensor], gs: list, recorded: bool = False) -> list:
@@ -187,9 +187,11 @@ def check_vjp(F, xs, names, where, rng, tolerance):
             close_at_some_step(f"{where}, {name}, {text}", tolerance, scale, size, got,
                                lambda h: pairing(gs, differences(F, wide, j, v, h)))
 
-# %% ../nbs/02_check.ipynb #03ee6559
+# %% ../nbs/02_check.ipynb #515d15d9
+other_pushes: list[Callable] = []    # functions like `push`, which must give the same
+
 def check_jvp(F, xs, names, where, rng, tolerance):
-    "Compare what two sweeps push forward with differences, and with what one sweep pulls back."
+    "Compare what two sweeps push forward with differences, with every other way to push, and with what one sweep pulls back."
     inputs = [Tensor(x, name) for x, name in zip(xs, names)]
     ys, wide = F(inputs, True), [widened(x) for x in xs]
     gs = [random_like(plain(y), rng) for y in ys]
@@ -201,8 +203,18 @@ def check_jvp(F, xs, names, where, rng, tolerance):
             same_kind(f"{here}, tangent of output {i}", got, y)
             close_at_some_step(f"{here}, output {i}", tolerance, 1.0, size_of(y), np.asarray(got),
                                lambda h: np.asarray(differences(F, wide, j, v, h)[i]))
+        for way in other_pushes: same_tangents(here, way, ys, inputs, vs, tangents, tolerance)
         sizes = pairing(map(abs, gs), map(abs, tangents)) + pairing(map(abs, adjoints), map(abs, vs))
         same_values(f"{here}, dot-product test", pairing(adjoints, vs), pairing(gs, tangents), tolerance.tight * sizes + 1e3 * tolerance.fine, "<J^T g, v>")
+
+# %% ../nbs/02_check.ipynb #1b1614e9
+def same_tangents(where, way, ys, inputs, vs, expected, tolerance):
+    "Raise an `AssertionError` unless `way` pushes to the `expected` tangents, on plain values and recorded."
+    for recorded in (False, True):
+        with watched(where, {}): tangents = map(plain, way(ys, inputs, vs, recorded))
+        for i, (a, b) in enumerate(zip(expected, tangents)):
+            same_kind(f"{where}, tangent of output {i} by {label(way)}", b, a)
+            same_values(f"{where}, tangent of output {i} by {label(way)}", a, b, np.finfo(np.asarray(a).dtype).eps ** 0.5 * (1 + abs(np.asarray(a))), "push")
 
 # %% ../nbs/02_check.ipynb #076a0047
 checks = {"vjp": check_vjp, "jvp": check_jvp}

@@ -24,7 +24,7 @@ from .transforms import SETTINGS, jvp, leaf_of, tangents, vjp
 __all__ = ['python_number', 'watching', 'HOOKS', 'UNHOOKED', 'open_debuggers', 'hook_lock', 'restored', 'flatten', 'Parts',
            'pack', 'unpack', 'with_gaps', 'floating', 'checkpointed', 'checkpoint', 'inputs_of', 'without_gaps',
            'pull_again', 'push_again', 'no_grad', 'is_finite', 'find_nan', 'Line', 'readers_line', 'NotFinite',
-           'Debugger', 'watched_node', 'watched_conform', 'watched_explained', 'debug']
+           'BadAdjoint', 'Debugger', 'watched_node', 'watched_conform', 'watched_tangent', 'watched_explained', 'debug']
 
 # %% ../nbs/10_workshop.ipynb #9b57ce1b
 python_number = primitive(lambda x: x.item())
@@ -181,9 +181,12 @@ def readers_line(depth: int) -> Line:
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("autodiffnb", "numpy"): frame = frame.f_back
     return Line(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
 
-# %% ../nbs/10_workshop.ipynb #1ae28e8e
+# %% ../nbs/10_workshop.ipynb #ee6631ac
 class NotFinite(FloatingPointError):
     "A nan or an infinity, at the place where it arose."
+
+class BadAdjoint(NotFinite):
+    "One in an adjoint, which doesn't know yet what call it belongs to."
 
 class Debugger:
     "Remembers the line that made each Tensor, and stops at the first call whose result isn't finite though its arguments are."
@@ -206,7 +209,7 @@ class Debugger:
         if (bad := self.bad(t.value)) and not any(self.bad(plain(a)) for a in t.args):
             raise NotFinite(f"{made_by(t)} made the first nan or inf, {bad}, in\n    {line}")
 
-# %% ../nbs/10_workshop.ipynb #02f65183
+# %% ../nbs/10_workshop.ipynb #52cf1fbf
 watching: ContextVar[Debugger | None] = ContextVar("watching", default=None)
 
 def watched_node(value, fn, args, params=tensor.NOTHING, kept=(), make=tensor.node):
@@ -218,19 +221,25 @@ def watched_node(value, fn, args, params=tensor.NOTHING, kept=(), make=tensor.no
 def watched_conform(g, x, broadcasts=True, conform=backward.conform):
     "`conform`, whose result is looked at."
     g = conform(g, x, broadcasts)
-    if (debugger := watching.get()) and (bad := debugger.bad(plain(g))): raise NotFinite(bad)
+    if (debugger := watching.get()) and (bad := debugger.bad(plain(g))): raise BadAdjoint(bad)
     return g
+
+def watched_tangent(t, vs, recorded, tangent=transforms.tangent):
+    "`tangent`, whose result is looked at."
+    v = tangent(t, vs, recorded)
+    if (debugger := watching.get()) and (bad := debugger.bad(plain(v))): raise NotFinite(f"the tangent of {made_by(t)} made the first nan or inf, {bad}; the call was\n    {debugger.line(t)}")
+    return v
 
 def watched_explained(error, t, i, explained=backward.explained):
     "`explained`, with the line that made `t`."
     line = (debugger := watching.get()) and debugger.line(t)
-    if type(error) is NotFinite: return NotFinite(f"the derivative of {made_by(t)} with respect to its argument {i} made the first nan or inf, {error}; the call was\n    {line}")
+    if type(error) is BadAdjoint: return NotFinite(f"the derivative of {made_by(t)} with respect to its argument {i} made the first nan or inf, {error}; the call was\n    {line}")
     error = explained(error, t, i)
     if line: error.add_note(f"which was made in\n    {line}")
     return error
 
-# %% ../nbs/10_workshop.ipynb #f6091e17
-HOOKS = {(tensor, "node"): watched_node, (backward, "conform"): watched_conform, (backward, "explained"): watched_explained}
+# %% ../nbs/10_workshop.ipynb #b4a94f9f
+HOOKS = {(tensor, "node"): watched_node, (backward, "conform"): watched_conform, (backward, "explained"): watched_explained, (transforms, "tangent"): watched_tangent}
 UNHOOKED = {place: getattr(*place) for place in HOOKS}
 open_debuggers, hook_lock = [], Lock()
 

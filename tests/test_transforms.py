@@ -582,6 +582,18 @@ def test_the_tenth_order_of_tanh_is_quick():
     assert min((lambda start: (f(0.5), time.perf_counter() - start)[1])(time.perf_counter()) for _ in range(5)) < 0.1
 
 
+@pytest.mark.parametrize("f, limit", [(np.tanh, 2_500), (lambda x: np.exp(np.sin(x)), 1_200)])
+def test_the_tenth_slope_does_not_blow_up_either(f, limit):
+    tenth = f
+    for _ in range(10): tenth = slope(tenth)
+    before = Tensor(0.0).order
+    got = tenth(0.5)
+    assert Tensor(0.0).order - before < limit
+    by_grad = f
+    for _ in range(10): by_grad = grad(by_grad)
+    assert np.isclose(got, by_grad(0.5), rtol=1e-8)
+
+
 def test_equal_calls_are_shared_only_if_they_are_interchangeable():
     interchangeable = lambda a, b: transforms.same_call(a) == transforms.same_call(b)
     assert interchangeable((1.5, "C", None, (0, 1)), (1.5, "C", None, (0, 1))) and interchangeable({"axis": (0,)}, {"axis": (0,)})
@@ -717,3 +729,36 @@ f = lambda x, y: x * y
 ])
 def test_errors_name_what_was_expected_and_what_came(call, kind, message):
     with pytest.raises(kind, match=message): call()
+
+
+# --- what is handed through ---------------------------------------------------------------------------------------
+
+def test_aux_through_every_operator():
+    f = lambda x: (x * x, {"twice": 2.0 * x, "text": "t", "n": 3})
+    x, extra = np.array([1.0, 2.0]), {"twice": np.array([2.0, 4.0]), "text": "t", "n": 3}
+    J, aux = jacobian(f, has_aux=True)(x)
+    same(J, np.diag([2.0, 4.0])), same(aux["twice"], extra["twice"])
+    assert aux["text"] == "t" and aux["n"] == 3
+    H, aux = hessian(lambda x: (np.sum(x * x * x), x + 1.0), has_aux=True)(x)
+    same((H, aux), (np.diag([6.0, 12.0]), x + 1.0))
+    y, tangent, aux = jvp(f, (x,), (x,), has_aux=True)
+    same((y, tangent, aux["twice"]), (x * x, 2 * x * x, 2 * x))
+    y, pullback, aux = vjp(f, x, has_aux=True)
+    same((y, pullback(np.ones(2)), aux["twice"]), (x * x, (2 * x,), 2 * x))
+    same(grad(lambda x: (lambda g, aux: np.sum(g) * np.sum(aux["w"]))(*grad(lambda z: (np.sum(z * z * x), {"w": x}), has_aux=True)(np.ones(2))))(3.0), 4 * 2 * 3.0)
+    for call in (lambda: jacobian(np.sin, has_aux=True)(1.0), lambda: vjp(np.sin, 1.0, has_aux=True), lambda: jvp(np.sin, (1.0,), (1.0,), has_aux=True)):
+        with pytest.raises(TypeError, match=r"expected a pair \(result, aux\)"): call()
+
+
+def test_check_grads_finds_a_wrong_jvp():
+    right, wrong = primitive(lambda x: x * x), primitive(lambda x: x * x)
+    for f in (right, wrong): defvjp(f, lambda g, y, x: 2.0 * g * x)
+    defjvp(right, lambda v, y, x: 2.0 * v * x)
+    defjvp(wrong, lambda v, y, x: 3.0 * v * x)
+    check_grads(right)(np.array([1.0, 2.0]))
+    with pytest.raises(AssertionError, match="argument 0, tangent of output 0 by push_forwards"): check_grads(wrong)(np.array([1.0, 2.0]))
+    check_grads(wrong, modes="vjp", order=1)(np.array([1.0, 2.0]))
+    recorded_only = primitive(lambda x: x * x)
+    defvjp(recorded_only, lambda g, y, x: 2.0 * g * x)
+    defjvp(recorded_only, lambda v, y, x: v * (3.0 if isinstance(x, Tensor) else 2.0) * x)
+    with pytest.raises(AssertionError, match="by push_forwards"): check_grads(recorded_only, order=1)(np.array([1.0, 2.0]))

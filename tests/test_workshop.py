@@ -345,3 +345,11 @@ def test_what_a_gradient_takes_is_given_back():
     finally:
         tracemalloc.stop()
         gc.enable()
+
+
+def test_debug_finds_a_tangent():
+    def f(x):
+        y = x * x
+        return y ** 0.5
+    with np.errstate(all="ignore"), debug(), pytest.raises(FloatingPointError) as error: jvp(f, (np.zeros(2),), (np.ones(2),))
+    assert "tangent of power(float64[2], 0.5)" in str(error.value) and "return y ** 0.5" in str(error.value)
