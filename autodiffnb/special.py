@@ -19,9 +19,10 @@ except ImportError as error: raise ImportError("rules for scipy.special need sci
 # %% auto #0
 __all__ = ['BELL', 'NORMAL', 'FAR', 'zeta', 'riemann_zeta', 'lambertw', 'DEGREE', 'tail', 'erfcx_vjp', 'dawsn_vjp',
            'bell_over_area', 'Caller', 'unknown', 'by_last', 'psi_vjp', 'rgamma_vjp', 'polygamma', 'multigammaln',
-           'monomial', 'times', 'lowered', 'monomial_vjp', 'gamma_density', 'beta_density', 't_density', 'voigt_slope',
-           'both', 'owed_by_real', 'owed_by_imaginary', 'struve_extra', 'over', 'sin_over', 'log1p_slope', 'by_lambda',
-           'below', 'rounded_corner', 'by_result']
+           'monomial', 'times', 'lowered', 'monomial_vjp', 'gamma_density', 'beta_density', 'chi_density', 'f_density',
+           't_density', 'poisson_slope', 'binomial_slope', 'negative_binomial_slope', 'voigt_slope', 'both',
+           'owed_by_real', 'owed_by_imaginary', 'struve_extra', 'over', 'sin_over', 'log1p_slope', 'by_lambda', 'below',
+           'rounded_corner', 'by_result']
 
 # %% ../nbs/16_special.ipynb #5d0c1e03
 BELL = 2 / math.sqrt(math.pi)    # twice the height of the bell exp(-x²) of unit area
@@ -72,13 +73,13 @@ def bell_over_area(x):
 
 defvjp(sc.log_ndtr, lambda g, y, x: g * bell_over_area(x))
 
-# %% ../nbs/16_special.ipynb #6ca710b1
+# %% ../nbs/16_special.ipynb #0560b4ba
 defvjp(sc.erfinv,    lambda g, y, x: g * np.exp(y * y) / BELL)
 defvjp(sc.erfcinv,   lambda g, y, x: -g * np.exp(y * y) / BELL)
 defvjp(sc.ndtri,     lambda g, y, x: g * np.exp(y * y / 2) / NORMAL)
 defvjp(sc.ndtri_exp, lambda g, y, x: g / bell_over_area(y))
 defvjp(sc.logit,     lambda g, y, x: g / (x * (1 - x)))
-defvjp(sc.wrightomega, lambda g, y, x: g * y / (1 + y))                     # DLMF 4.13: w + log w = x
+defvjp(sc.wrightomega, lambda g, y, x: g * y / (1 + y))                     # w + log w = x
 defvjp(sc.cbrt,      lambda g, y, x: np.where(y == 0, 0, g / (3 * np.square(y + (y == 0)))))    # 0 at 0, as for the square root
 
 # %% ../nbs/16_special.ipynb #ff6008ba
@@ -136,7 +137,7 @@ defvjp(sc.poch,   lambda g, y, a, m: g * y * (sc.psi(a + m) - sc.psi(a)),
 defvjp(sc.binom,  lambda g, y, n, k: g * y * (sc.psi(n + 1) - sc.psi(n - k + 1)),
                   lambda g, y, n, k: g * y * (sc.psi(n - k + 1) - sc.psi(k + 1)))
 
-# %% ../nbs/16_special.ipynb #aa594cbb
+# %% ../nbs/16_special.ipynb #3325e30a
 def polygamma(
     n: int, # which derivative of psi
     x: Any, # real numbers, any shape
@@ -149,7 +150,7 @@ def multigammaln(
     a: Any, # real numbers above (d - 1) / 2, any shape
     d: int, # the dimension
 ) -> Any: # of the shape of `a`
-    "The logarithm of the gamma function of `d` by `d` matrices (DLMF 35.3.5)."
+    "The logarithm of the gamma function of `d` by `d` matrices (DLMF 35.3)."
     if (d := as_int(d)) < 1: raise ValueError(f"d: expected at least 1, got {d}")
     return sum((sc.gammaln(a - j / 2) for j in range(1, d)), sc.gammaln(a)) + d * (d - 1) / 4 * math.log(math.pi)
 
@@ -173,7 +174,7 @@ def monomial_vjp(g, y, p, q, x, c): return g * (times(p, monomial(lowered(p), q,
 defvjp(monomial, lambda g, y, p, q, x, c: g * sc.xlogy(y, x), lambda g, y, p, q, x, c: g * sc.xlog1py(y, -x),
        monomial_vjp, lambda g, y, p, q, x, c: -g * y, broadcasts=True)
 
-# %% ../nbs/16_special.ipynb #2e8f191d
+# %% ../nbs/16_special.ipynb #3c292238
 def gamma_density(a, x):
     "The derivative of `gammainc(a, x)` by x."
     return monomial(a - 1, 0.0, x, x + sc.gammaln(a))
@@ -181,10 +182,6 @@ def gamma_density(a, x):
 def beta_density(a, b, x):
     "The derivative of `betainc(a, b, x)` by x."
     return monomial(a - 1, b - 1, x, sc.betaln(a, b))
-
-def t_density(df, t):
-    "The density of Student's t with `df` degrees of freedom."
-    return np.exp(-sc.betaln(0.5, df / 2)) / np.sqrt(df) * np.power(1 + t * t / df, -(df + 1) / 2)
 
 by_last(sc.gammainc,     "a",     lambda g, y, a, x: g * gamma_density(a, x))
 by_last(sc.gammaincc,    "a",     lambda g, y, a, x: -g * gamma_density(a, x))
@@ -194,12 +191,33 @@ by_last(sc.betainc,      "a b",   lambda g, y, a, b, x: g * beta_density(a, b, x
 by_last(sc.betaincc,     "a b",   lambda g, y, a, b, x: -g * beta_density(a, b, x))
 by_last(sc.betaincinv,   "a b",   lambda g, y, a, b, p: g / beta_density(a, b, y))
 by_last(sc.betainccinv,  "a b",   lambda g, y, a, b, p: -g / beta_density(a, b, y))
-by_last(sc.chdtr,        "v",     lambda g, y, v, x: g * gamma_density(v / 2, x / 2) / 2)
-by_last(sc.chdtrc,       "v",     lambda g, y, v, x: -g * gamma_density(v / 2, x / 2) / 2)
-by_last(sc.pdtr,         "k",     lambda g, y, k, m: -g * gamma_density(np.floor(k) + 1, m))
-by_last(sc.pdtrc,        "k",     lambda g, y, k, m: g * gamma_density(np.floor(k) + 1, m))
-by_last(sc.stdtr,        "df",    lambda g, y, df, t: g * t_density(df, t))
-by_last(sc.stdtrit,      "df",    lambda g, y, df, p: g / t_density(df, y))
+
+# %% ../nbs/16_special.ipynb #6a3abccc
+def chi_density(v, x): return gamma_density(v / 2, x / 2) / 2
+
+def f_density(m, n, x): return beta_density(m / 2, n / 2, m * x / (n + m * x)) * m * n / np.square(n + m * x)
+
+def t_density(df, t): return np.exp(-sc.betaln(0.5, df / 2)) / np.sqrt(df) * np.power(1 + t * t / df, -(df + 1) / 2)
+
+def poisson_slope(k, m): return -gamma_density(np.floor(k) + 1, m)
+
+def binomial_slope(k, n, p): return -beta_density(np.floor(k) + 1, n - np.floor(k), p)
+
+def negative_binomial_slope(k, n, p): return beta_density(n, k + 1, p)
+
+for names, change, lower, upper, inverse, sign in (
+        ("v",   chi_density,    sc.chdtr, sc.chdtrc, sc.chdtri,  -1),
+        ("m n", f_density,      sc.fdtr,  sc.fdtrc,  sc.fdtri,    1),
+        ("df",  t_density,      sc.stdtr, None,      sc.stdtrit,  1),
+        ("k",   poisson_slope,  sc.pdtr,  sc.pdtrc,  sc.pdtri,    1),
+        ("k n", binomial_slope, sc.bdtr,  sc.bdtrc,  sc.bdtri,    1),
+        ("k n", negative_binomial_slope, sc.nbdtr, sc.nbdtrc, sc.nbdtri, 1)):
+    by_last(lower, names, lambda g, y, *args, f=change: g * f(*args))
+    if upper: by_last(upper, names, lambda g, y, *args, f=change: -g * f(*args))
+    by_last(inverse, names, lambda g, y, *args, f=change, sign=sign: sign * g / f(*args[:-1], y))
+
+defvjp(sc.gdtr,  lambda g, y, a, b, x: g * x * gamma_density(b, a * x), unknown(sc.gdtr, "b"), lambda g, y, a, b, x: g * a * gamma_density(b, a * x))
+defvjp(sc.gdtrc, lambda g, y, a, b, x: -g * x * gamma_density(b, a * x), unknown(sc.gdtrc, "b"), lambda g, y, a, b, x: -g * a * gamma_density(b, a * x))
 
 # %% ../nbs/16_special.ipynb #3b50294c
 def voigt_slope(x, sigma, gamma):

@@ -73,6 +73,16 @@ def fill():
     for fn in (sc.betainc, sc.betaincc): last(fn, (2.5, 1.5), (1.0, 1.0), (0.5, 0.5), low=0.1, high=0.9)
     for fn in (sc.betaincinv, sc.betainccinv): last(fn, (2.5, 1.5), (1.0, 3.0), low=0.2, high=0.8)
     for fn in (sc.pdtr, sc.pdtrc): last(fn, (2.0,), (0.0,), low=0.3)
+    last(sc.chdtri, (3.0,), low=0.2, high=0.8)
+    for fn in (sc.fdtr, sc.fdtrc): last(fn, (3.0, 5.0), (2.0, 2.0), low=0.3)
+    last(sc.fdtri, (3.0, 5.0), low=0.2, high=0.8)
+    last(sc.pdtri, (2.0,), low=0.2, high=0.8)
+    for fn in (sc.bdtr, sc.bdtrc, sc.bdtri):                # of a whole number of trials; that is in double precision only
+        table[fn] = [c for k, n in ((2.0, 5), (0.0, 1), (1.0, 3)) for c in unary(lambda p, fn=fn, k=k, n=n: fn(k, n, p).astype(p.dtype), low=0.2, high=0.8, **real)]
+        table[fn] += on(lambda p, fn=fn: fn(np.array([0.0, 1.0]), 3, p).astype(p.dtype), [()], [(2, 1)], [(0, 1)], low=0.2, high=0.8, **real)
+    for fn in (sc.nbdtr, sc.nbdtrc): last(fn, (2.0, 5.0), (0.0, 1.0), low=0.1, high=0.9)
+    last(sc.nbdtri, (2.0, 5.0), low=0.2, high=0.8)
+    for fn in (sc.gdtr, sc.gdtrc): table[fn] = on(lambda a, x, fn=fn: fn(a, like(x, 2.5), x), [(), ()], [(2, 1), (3,)], [(0, 1), (1,)], [(3,), (3,)], low=0.3, **real)
     last(sc.stdtr, (3.0,), (0.5,))
     last(sc.stdtrit, (3.0,), low=0.2, high=0.8)
     for fn in (sc.jv, sc.yv, sc.iv, sc.kv, sc.jve, sc.yve, sc.ive, sc.kve): last(fn, (1.0,), (0.5,), low=0.5, high=3.0, complex=True)
