@@ -26,7 +26,7 @@ __all__ = ['ABOUT', 'SHAPELESS', 'BINARY', 'COMPARING', 'UNARY', 'named', 'WRITE
            'expect_none_stored', 'find_memory', 'without_repeats', 'needed_calls', 'lowered', 'writes_out', 'Buffers',
            'lay_out', 'elementwise_over', 'Source', 'function_name', 'statement', 'signature_of', 'is_input', 'flat',
            'mapped', 'unpacking', 'Program', 'expect_checks_first', 'fixed_result', 'indented', 'returned', 'simple',
-           'made', 'value_of', 'Compiled', 'compile']
+           'made', 'is_foreign', 'value_of', 'Compiled', 'compile']
 
 # %% ../nbs/17_program.ipynb #20527915
 class Slot:
@@ -301,10 +301,11 @@ def find_memory(calls: list[Call], inputs: list[Slot]) -> dict[int, Any]:
             memory.setdefault(id(made), memory.get(id(source), source))
     return memory
 
-# %% ../nbs/17_program.ipynb #e032e6db
-def without_repeats(calls: list[Call], memory: dict) -> list[Call]:
-    "The calls, with one in the place of several that are certain to have the same result."
+# %% ../nbs/17_program.ipynb #64a4f9c1
+def without_repeats(calls: list[Call], memory: dict, inputs: list[Slot]) -> tuple[list[Call], dict[int, Slot]]:
+    "The calls, with one in the place of several that are certain to have the same result; and by `id` the slots that take the place of others."
     written = {id(memory.get(id(t), t)) for c in calls for t in c.targets}
+    if written & set(map(id, inputs)): written |= set(map(id, inputs))      # two arguments may be the same array at a replay
     first, instead, kept = {}, {}, []
     for c in calls:
         args, params = replaced(lambda x: instead.get(id(x), x), c.args), replaced(lambda x: instead.get(id(x), x), c.params)
@@ -349,41 +350,45 @@ def writes_out(c: Call) -> bool:
     ufunc = c.fn if isinstance(c.fn, np.ufunc) else getattr(c.fn, "__self__", None)
     return type(c.results) is Slot and is_array(c.results) and not c.targets and (isinstance(ufunc, np.ufunc) or c.fn in (np.copyto, np.dot))
 
-# %% ../nbs/17_program.ipynb #d58ad4c9
+# %% ../nbs/17_program.ipynb #ea721325
 class Buffers:
-    "Memory for the results of a program: bytes that are used again when what they held is dead."
-    def __init__(self): self.blocks, self.free, self.used = [], [], {}
+    "Blocks of memory for the results of a program, used again when what they held is dead."
+    def __init__(self): self.sizes, self.free, self.used, self.places = [], [], {}, {}
 
-    def place(self, slot: Slot, over: Slot | None) -> np.ndarray:
-        "An array for the result `slot`: over the dying argument `over`, or in the smallest free block that is large enough, or in a new one."
-        value = slot.value
-        fits = [n for n in self.free if len(self.blocks[n]) >= value.nbytes]
+    def place(self, slot: Slot, over: Slot | None):
+        "Give the result `slot` a block: that of the dying argument `over`, or the smallest free one that is large enough, or the largest one, grown, or a new one."
+        fits = [n for n in self.free if self.sizes[n] >= slot.value.nbytes]
         if over is not None: block = self.used.pop(id(over))
-        elif fits: self.free.remove(block := min(fits, key=lambda n: len(self.blocks[n])))
-        else: block, _ = len(self.blocks), self.blocks.append(np.empty(max(value.nbytes, 1), np.uint8))
-        self.used[id(slot)] = block
-        return np.ndarray(value.shape, value.dtype, self.blocks[block], 0, value.strides)
+        elif self.free: self.free.remove(block := min(fits, key=self.sizes.__getitem__) if fits else max(self.free, key=self.sizes.__getitem__))
+        else: block, _ = len(self.sizes), self.sizes.append(1)
+        self.sizes[block] = max(self.sizes[block], slot.value.nbytes)
+        self.used[id(slot)], self.places[id(slot)] = block, (block, slot.value)
 
     def release(self, slot: Slot):
         if id(slot) in self.used: self.free.append(self.used.pop(id(slot)))
 
-    @property
-    def nbytes(self) -> int: return sum(map(len, self.blocks))
+    def arrays(self) -> dict[int, np.ndarray]:
+        "The blocks, made; for each placed result, by `id`, an array in its block with the layout that NumPy gave it."
+        blocks = [np.empty(size, np.uint8) for size in self.sizes]
+        return {slot: np.ndarray(value.shape, value.dtype, blocks[block], 0, value.strides) for slot, (block, value) in self.places.items()}
 
-# %% ../nbs/17_program.ipynb #4505e152
+    @property
+    def nbytes(self) -> int: return sum(self.sizes)
+
+# %% ../nbs/17_program.ipynb #1ab93495
 def lay_out(calls: list[Call], memory: dict, outputs: list) -> tuple[dict[int, np.ndarray], Buffers]:
     "For each result that may have one, by `id`, its array in a buffer."
     place = lambda x: memory.get(id(x), x)
     last = {id(place(x)): n for n, c in enumerate(calls) for x in (*c.given, *c.made)}
-    returned, arrays, buffers = {id(place(x)) for x in outputs}, {}, Buffers()
+    returned, buffers = {id(place(x)) for x in outputs}, Buffers()
     for n, c in enumerate(calls):
         dying = {id(place(x)): place(x) for x in (*c.given, *c.made) if last[id(place(x))] == n}
         made = c.results
         if writes_out(c) and memory[id(made)] is made and id(made) not in returned:
             over = next((x for x in dying.values() if id(x) in buffers.used and elementwise_over(c, x, place)), None)
-            arrays[id(made)] = buffers.place(made, over)
+            buffers.place(made, over)
         for x in dying.values(): buffers.release(x)
-    return arrays, buffers
+    return buffers.arrays(), buffers
 
 def elementwise_over(c: Call, x: Slot, place: Callable) -> bool:
     "May the result of `c` overwrite `x`? It may if each number is read before it is written: same layout, one number at a time."
@@ -479,7 +484,7 @@ def unpacking(say: Source, signature: list[tuple], given: str) -> list[str]:
         lines.append(f"if {' or '.join(checks)}: return OTHER")
     return lines
 
-# %% ../nbs/17_program.ipynb #b306618b
+# %% ../nbs/17_program.ipynb #435d6270
 class Program:
     "The NumPy calls of a recording as a Python function, `run(given)`, whose text is `source`."
     def __init__(self,
@@ -490,7 +495,7 @@ class Program:
     ):
         outputs, calls = flat(result), recording.calls
         memory = find_memory(calls, inputs)
-        calls, instead = without_repeats(calls, memory)
+        calls, instead = without_repeats(calls, memory, inputs)
         result, outputs = mapped(lambda x: instead.get(id(x), x), result), [instead.get(id(x), x) for x in outputs]
         calls = [lowered(c) for c in needed_calls(calls, memory, outputs)]
         expect_checks_first(calls, memory)
@@ -546,8 +551,12 @@ def made(say: Source, lines: list[str]) -> Callable:
     exec("\n".join([f"def bind({', '.join(bound)}):", "    def run(given):", *("        " + line for line in lines), "    return run"]), space)
     return space["bind"](**bound)
 
-# %% ../nbs/17_program.ipynb #bb29b6f4
-LIMIT = 16    # programs of one function
+# %% ../nbs/17_program.ipynb #d975c5fd
+LIMIT = 16    # programs of one function, and recordings that wait for their second
+
+def is_foreign(x) -> bool:
+    "Is it an array that is not NumPy's own: a Tensor, one that is being recorded, one of another library?"
+    return hasattr(x, "dtype") and type(x) is not np.ndarray and not (type(x) is not Watched and isinstance(x, (np.generic, np.dtype)))
 
 def value_of(x):
     "The plain value of a watched one."
@@ -574,7 +583,7 @@ class Compiled:
 
     def record(self, given):
         "Call the function and write down what it does; at the second time with arguments of this kind, make a program of it."
-        if len(self.programs) >= LIMIT or any(type(x) in (Tensor, Watched) for x in flat(given)): return self.f(*given[0], **given[1])
+        if max(len(self.programs), len(self.recordings)) >= LIMIT or any(map(is_foreign, flat(given))): return self.f(*given[0], **given[1])
         signature, recording, inputs = signature_of(given), Recording(), []
         watched = mapped(lambda x: recording.enter(x, inputs) if is_input(x) else x, given)
         try: result = self.f(*watched[0], **watched[1])
@@ -583,6 +592,7 @@ class Compiled:
         del watched, result
         expect_none_stored(recording)
         key = tuple(id(line[-1]) if line[1] == "setting" and not isinstance(line[-1], (bool, int, str)) else line for line in signature)
+        recording.given = signature         # so that no other object takes the id of a setting
         if key not in self.recordings: self.recordings[key] = recording.without_values()
         elif why := difference(self.recordings.pop(key), recording): raise refused(self.f, f"does not do the same at each call: {why}")
         else: self.programs.append(Program(recording, signature, inputs, recording.result))
