@@ -7,8 +7,8 @@ Every variant (peers/) runs in a process of its own, pinned to as many processor
 are compared with those of hand-written NumPy. Then all variants of a job take turns, a block of steps each, in a new order each round: what
 slows the machine down slows all of them. Everything is started again `--casts` times, because where a process happens to lie in memory
 can make it a little faster or slower for as long as it lives. What counts is the median over all rounds of the ratio within a round.
-A variant that is too slow for its share of time sits out some of the rounds. Memory is the peak of one step that tracemalloc sees; JAX and
-PyTorch keep theirs where it can't.
+A variant that is too slow for its share of time sits out some of the rounds. Memory is the most that tracemalloc sees during a step, above
+the data and the parameters; buffers that are kept from step to step count. JAX and PyTorch keep theirs where it can't see them.
 
 Peers are optional: pip install 'autodiffnb[bench]' brings them (for PyTorch take a build for the CPU first, unless you want gigabytes of CUDA).
 Those that aren't installed are skipped, and said to be. `--python NAME=PATH` runs the peer that needs package NAME with another Python.
@@ -39,7 +39,7 @@ def pinned(threads):
 class Worker:
     "A process that runs one variant (worker.py)."
     def __init__(self, variant, python, threads):
-        self.name = variant.name
+        self.name, self.warm = variant.name, variant.warm
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([python, HERE / "worker.py", variant.name, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.log, text=True, env=os.environ | variables(threads))
@@ -84,7 +84,8 @@ def crew(variants, args, said, skipped):
         yield workers
 
 def times_in_block(worker, block_seconds):
-    "How many steps make a block, and how long it takes. The first steps, in which things are compiled and caches filled, are not counted."
+    "How many steps make a block, and how long it takes."
+    for _ in range(worker.warm): worker.seconds(1)
     once = worker.seconds(1)
     if once < SLOW: once = min(worker.seconds(1) for _ in range(3))
     if not once < block_seconds: return 1, once
@@ -144,9 +145,7 @@ def compare(jobs, variants, args, said, skipped, note):
                 if job.kind == "epoch": continue
                 for name, w in workers.items():
                     if w.hello["traced"] and job.kind in w.hello["kinds"]:
-                        w.ask("prepare", kind=job.kind, sizes=job.sizes)
-                        peaks[job.name][name] = w.ask("memory")["bytes"]
-                        w.ask("drop")
+                        peaks[job.name][name] = w.ask("memory", kind=job.kind, sizes=job.sizes)["bytes"]
     return [row(job, found[job.name], peaks[job.name]) for job in jobs]
 
 def slope(points):
@@ -169,7 +168,8 @@ def growth(curves, variants, args, said, skipped, note):
                     if n <= EASY: w.ask("check", kind=kind, sizes=dict(n=n))
                     w.ask("prepare", kind=kind, sizes=dict(n=n))
                     times, block = times_in_block(w, args.block_seconds)
-                    points.append([n, float(f"{statistics.median(w.seconds(times) for _ in range(5 if block < SLOW else 1)):.4g}")])
+                    seconds = statistics.median(w.seconds(times) for _ in range(5)) if block < SLOW else block
+                    points.append([n, float(f"{seconds:.4g}")])
                     w.ask("drop")
                 note(f"{n:,} {what}")
                 n *= 10
@@ -242,7 +242,7 @@ def main(argv=None):
     rungs = ladder(args) if "ladder" in args.parts else {}
     report = dict(environment=environment(args.threads, said.get(HAND, {}).get("environment", {})),
                   variants={name: hello["versions"] | dict(numpy=hello["environment"]["numpy"]) for name, hello in said.items()},
-                  skipped=skipped, settings=dict(rounds=args.rounds, casts=args.casts, block_seconds=args.block_seconds, malloc=MALLOC), jobs=rows, growth=curves, ladder=rungs)
+                  skipped=skipped, settings=dict(rounds=args.rounds, casts=args.casts, block_seconds=args.block_seconds, patience=args.patience, malloc=MALLOC), jobs=rows, growth=curves, ladder=rungs)
     args.output.mkdir(parents=True, exist_ok=True)
     (args.output / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
     print(show.text(report))

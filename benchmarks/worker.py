@@ -3,7 +3,7 @@
     {"do": "check", "kind": ..., "sizes": {...}}                    its losses, gradients and results compared with hand-written NumPy's
     {"do": "prepare", "kind": ..., "sizes": {...}}                  the data made and the job set up
     {"do": "block", "times": n}                                     seconds that n steps take
-    {"do": "memory"}                                                the most bytes that a step holds at once, as far as tracemalloc sees
+    {"do": "memory", "kind": ..., "sizes": {...}}                   the most bytes that a step holds at once, as far as tracemalloc sees
     {"do": "drop"}                                                  lets go of the job
 """
 import gc, json, os, sys, time, tracemalloc
@@ -36,13 +36,16 @@ def seconds(step, times, wait):
     wait(result)
     return time.perf_counter() - start
 
-def peak(step):
-    "The most bytes that one step holds at once, above what was there before."
-    step(); gc.collect(); tracemalloc.start()
+def peak(job, data):
+    "The most bytes that a step holds at once, above the data and what `job` made of them. What earlier steps have kept for later ones counts."
+    job(**data).step()  # what is made once for all, such as plans of contractions
+    gc.collect(); tracemalloc.start()
     try:
-        step(); gc.collect(); tracemalloc.reset_peak()
+        side = job(**data)
         before = tracemalloc.get_traced_memory()[0]
-        result = step()
+        for _ in range(CHECKED_STEPS): side.step()
+        gc.collect(); tracemalloc.reset_peak()
+        result = side.step()
         return tracemalloc.get_traced_memory()[1] - before
     finally: tracemalloc.stop()
 
@@ -81,7 +84,9 @@ def serve(variant, threads, requests, answer):
                     times = request["times"]
                     if times > 1: seconds(side.step, max(1, times // 20), wait)  # the caches are another's when the turn comes
                     answer(dict(seconds=seconds(side.step, times, wait)))
-                case "memory": answer(dict(bytes=peak(side.step)))
+                case "memory":
+                    side = None
+                    answer(dict(bytes=peak(jobs[request["kind"]], data_of(request["kind"], request["sizes"]))))
                 case "drop": side = None; gc.collect(); answer({})
         except Exception as error: answer(dict(error=f"{type(error).__name__}: {error}"))
 

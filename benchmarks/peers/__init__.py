@@ -18,12 +18,13 @@ class Variant(NamedTuple):
     module: str
     table: str = "JOBS"
     packages: tuple[str, ...] = ()
+    warm: int = 1  # steps in which things are recorded or compiled, before those that count
 
 
 VARIANTS = [
     Variant("hand-written", "by_hand"),
     Variant("autodiffnb", "ours"),
-    Variant("autodiffnb, compiled", "ours", "COMPILED"),
+    Variant("autodiffnb, compiled", "ours", "COMPILED", warm=2),
     Variant("JAX", "with_jax", packages=("jax", "jaxlib")),
     Variant("JAX, eager", "with_jax", "EAGER", ("jax", "jaxlib")),
     Variant("PyTorch", "with_torch", packages=("torch",)),
