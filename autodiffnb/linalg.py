@@ -66,7 +66,7 @@ def det_and_adjugate(s):
         c = np.sum(s * transposed(N), axis=(-2, -1), keepdims=True) / -k
     return c * (-1)**m, N * (-1)**(m - 1)
 
-# %% ../nbs/14_linalg.ipynb #7046e526
+# %% ../nbs/14_linalg.ipynb #cdcf3b53
 def limit_of(a) -> float:
     "The condition number from which on matrices of this precision are not inverted."
     return float(np.finfo(a.dtype).eps ** -0.5)
@@ -75,8 +75,8 @@ def safe_inverse(a):
     "The inverses of the matrices `a`; None if one of them is singular, or nearly so."
     try: inverse = np.linalg.inv(a)
     except LinAlgError: return None
-    condition = np.linalg.norm(raw(a), 1, (-2, -1)) * np.linalg.norm(raw(inverse), 1, (-2, -1))
-    return None if np.max(condition, initial=0) > limit_of(a) else inverse
+    sizes = [np.max(np.sum(np.abs(raw(x)), axis=-2), axis=-1, initial=0) for x in (a, inverse)]
+    return None if np.max(sizes[0] * sizes[1], initial=0) > limit_of(a) else inverse
 
 def filling(a):
     "Plain arrays `F` (..., n, m) and `E` (..., m, n) with which `a + F @ E` is safe to invert; m is the most that a matrix lacks."
@@ -416,7 +416,7 @@ def _matrix_power(a, n):
         n //= 2
     return result
 
-# %% ../nbs/14_linalg.ipynb #42da5d17
+# %% ../nbs/14_linalg.ipynb #b50ba7e2
 @lru_cache(1024)
 def last_product(lengths: tuple[int, ...]) -> tuple[int, int]:
     "What the cheapest product of matrices costs, and after how many matrices its last multiplication is; matrix k has `lengths[k:k+2]`."
@@ -427,8 +427,6 @@ def chain(arrays, lengths):
     "The product of matrices, in the cheapest order."
     k = last_product(lengths)[1]
     return np.dot(chain(arrays[:k], lengths[:k + 1]), chain(arrays[k:], lengths[k:])) if k else arrays[0]
-
-last_product((10, 100, 5, 50))
 
 # %% ../nbs/14_linalg.ipynb #95bdaae9
 @implements(np.linalg.multi_dot)
