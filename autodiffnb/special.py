@@ -18,11 +18,11 @@ except ImportError as error: raise ImportError("rules for scipy.special need sci
 
 # %% auto #0
 __all__ = ['BELL', 'NORMAL', 'FAR', 'zeta', 'riemann_zeta', 'lambertw', 'DEGREE', 'tail', 'erfcx_vjp', 'dawsn_vjp',
-           'bell_over_area', 'Caller', 'unknown', 'by_last', 'psi_vjp', 'rgamma_vjp', 'polygamma', 'multigammaln',
-           'monomial', 'times', 'lowered', 'monomial_vjp', 'gamma_density', 'beta_density', 'chi_density', 'f_density',
-           't_density', 'poisson_slope', 'binomial_slope', 'negative_binomial_slope', 'voigt_slope', 'both',
-           'owed_by_real', 'owed_by_imaginary', 'struve_extra', 'over', 'sin_over', 'log1p_slope', 'by_lambda', 'below',
-           'rounded_corner', 'by_result']
+           'bell_over_area', 'eulerian', 'logistic_slope', 'Caller', 'unknown', 'by_last', 'psi_vjp', 'rgamma_vjp',
+           'polygamma', 'multigammaln', 'monomial', 'times', 'lowered', 'monomial_vjp', 'gamma_density', 'beta_density',
+           'chi_density', 'f_density', 't_density', 'poisson_slope', 'binomial_slope', 'negative_binomial_slope',
+           'voigt_slope', 'both', 'owed_by_real', 'owed_by_imaginary', 'struve_extra', 'over', 'sin_over',
+           'log1p_slope', 'by_lambda', 'below', 'rounded_corner', 'by_result']
 
 # %% ../nbs/16_special.ipynb #5d0c1e03
 BELL = 2 / math.sqrt(math.pi)    # twice the height of the bell exp(-x²) of unit area
@@ -82,8 +82,25 @@ defvjp(sc.logit,     lambda g, y, x: g / (x * (1 - x)))
 defvjp(sc.wrightomega, lambda g, y, x: g * y / (1 + y))                     # w + log w = x
 defvjp(sc.cbrt,      lambda g, y, x: np.where(y == 0, 0, g / (3 * np.square(y + (y == 0)))))    # 0 at 0, as for the square root
 
-# %% ../nbs/16_special.ipynb #ff6008ba
-defvjp(sc.expit,     lambda g, y, x: g * (y * sc.expit(-x)))
+# %% ../nbs/16_special.ipynb #88c947c5
+def eulerian(n: int) -> list[int]:
+    "The Eulerian numbers of order `n` (DLMF 26.14.8)."
+    row = [1]
+    for m in range(2, n + 1): row = [(k + 1) * a + (m - k) * b for k, (a, b) in enumerate(zip(row + [0], [0] + row))]
+    return row
+
+@primitive
+def logistic_slope(x, n):
+    "The `n`-th derivative of the logistic function, for n above 0."
+    small = np.exp(-np.abs(x))
+    high = 1 / (1 + small)                      # the function at |x|
+    low = small * high                          # and at -|x|
+    if n == 1: return low * high
+    y, z = np.where(x > 0, high, low), np.where(x > 0, low, high)
+    return low * high * sum((-1) ** k * a * y**k * z ** (n - 1 - k) for k, a in enumerate(eulerian(n)))
+
+defvjp(logistic_slope, lambda g, y, x, n: g * logistic_slope(x, n + 1))
+defvjp(sc.expit,     lambda g, y, x: g * logistic_slope(x, 1))
 defvjp(sc.log_expit, lambda g, y, x: g * sc.expit(-x))
 
 # %% ../nbs/16_special.ipynb #51ce62bf

@@ -108,6 +108,7 @@ def fill():
     results(sc.itj0y0, low=0.4)
     results(sc.iti0k0, low=0.4)
     results(sc.ellipj, first=lambda x: (x, like(x, 0.4)))
+    table[special.logistic_slope] = [c for n in (1, 2, 4) for c in unary(lambda x, n=n: special.logistic_slope(x, n), **real)]
     table[special.monomial] = on(lambda p, q, x, c: special.monomial(p, q, x / 3, c), [(), (), (), ()], [(2, 1), (), (3,), (1, 1)], [(3,), (3,), (3,), (3,)], [(0, 1), (1,), (2,), ()], low=0.3, **real)
     table[special.monomial] += on(lambda x: special.monomial(like(x, 2), like(x, 1), x, like(x, 0.5)), [(3,)], low=0.2, high=0.8, **real)
 
