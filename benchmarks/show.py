@@ -123,7 +123,7 @@ def waterfall(report):
 def curves(report):
     "A figure: seconds against the number of nodes and of elements, on logarithmic scales."
     import matplotlib.pyplot as plt
-    figure, axes = plt.subplots(1, len(report["growth"]), figsize=(6, 3.2), dpi=96, layout="constrained", squeeze=False, sharey=True)
+    figure, axes = plt.subplots(1, len(report["growth"]), figsize=(6, 3.6), dpi=84, layout="constrained", squeeze=False, sharey=True)
     plt.close(figure)
     for ax, (what, curve) in zip(axes.flat, report["growth"].items()):
         for v in report["variants"]:
@@ -132,7 +132,8 @@ def curves(report):
         ax.tick_params(labelsize=8)
         ax.grid(alpha=0.3)
     axes[0, 0].set_ylabel("seconds, forward and backward", fontsize=8)
-    axes[0, 0].legend(fontsize=7, frameon=False)
+    lines = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
+    figure.legend(lines.values(), lines, fontsize=7, frameon=False, ncols=4, loc="outside upper center")
     return figure
 
 def save(report, folder):
