@@ -33,7 +33,7 @@ def observations(shape, axis):
     "How many observations logits of this `shape` hold, with the classes on `axis`; 1 if none, to divide by."
     return prod(shape) // (shape[axis] or 1) or 1
 
-# %% ../nbs/08_loss.ipynb #a7add2a8
+# %% ../nbs/08_loss.ipynb #bf14efdc
 def price_and_excess(logits, o, axis, reduction):
     "The reduced cross-entropy, and `p - o`."
     d, _ = shifted(logits, axis)
@@ -41,7 +41,7 @@ def price_and_excess(logits, o, axis, reduction):
     total = e.sum(axis=axis, keepdims=True)
     over = axis if reduction == "none" else None
     price = np.where(o, np.log(total) - d, 0).sum(axis=over)
-    return (price / observations(d.shape, axis) if reduction == "mean" else price), e / total - o
+    return (price / observations(d.shape, axis) if reduction == "mean" else price), e / total - o.astype(e.dtype)
 
 def label_cross_entropy(logits, o, axis, reduction):
     "Cross-entropy with the true classes where `o` is True, unchecked."
