@@ -390,6 +390,14 @@ def test_an_error_in_a_tangent_names_the_call():
     with pytest.raises(TypeError, match="fn: expected a function"): defjvp("few", None)
 
 
+def test_a_long_chain_is_pushed_without_recursion():
+    def f(x):
+        y = x
+        for _ in range(50_000): y = y + x
+        return y
+    same((jvp(f, (2.0,), (1.0,))[1], hvp(f, (2.0,), (1.0,))[0]), (50_001.0, 0.0))
+
+
 def test_tangents_are_dropped_after_their_last_use():
     import tracemalloc
     def f(x):
