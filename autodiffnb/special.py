@@ -22,7 +22,7 @@ __all__ = ['BELL', 'NORMAL', 'FAR', 'zeta', 'riemann_zeta', 'lambertw', 'DEGREE'
            'polygamma', 'multigammaln', 'monomial', 'times', 'lowered', 'monomial_vjp', 'gamma_density', 'beta_density',
            'chi_density', 'f_density', 't_density', 'poisson_slope', 'binomial_slope', 'negative_binomial_slope',
            'voigt_slope', 'both', 'owed_by_real', 'owed_by_imaginary', 'struve_extra', 'over', 'sin_over',
-           'log1p_slope', 'by_lambda', 'below', 'rounded_corner', 'by_result']
+           'log1p_slope', 'agm_slope', 'by_lambda', 'below', 'rounded_corner', 'by_result']
 
 # %% ../nbs/16_special.ipynb #5d0c1e03
 BELL = 2 / math.sqrt(math.pi)    # twice the height of the bell exp(-x²) of unit area
@@ -209,7 +209,7 @@ by_last(sc.betaincc,     "a b",   lambda g, y, a, b, x: -g * beta_density(a, b, 
 by_last(sc.betaincinv,   "a b",   lambda g, y, a, b, p: g / beta_density(a, b, y))
 by_last(sc.betainccinv,  "a b",   lambda g, y, a, b, p: -g / beta_density(a, b, y))
 
-# %% ../nbs/16_special.ipynb #6a3abccc
+# %% ../nbs/16_special.ipynb #a2cae8f7
 def chi_density(v, x): return gamma_density(v / 2, x / 2) / 2
 
 def f_density(m, n, x): return beta_density(m / 2, n / 2, m * x / (n + m * x)) * m * n / np.square(n + m * x)
@@ -234,6 +234,7 @@ for names, change, lower, upper, inverse, sign in (
     by_last(inverse, names, lambda g, y, *args, f=change, sign=sign: sign * g / f(*args[:-1], y))
 
 defvjp(sc.gdtr,  lambda g, y, a, b, x: g * x * gamma_density(b, a * x), unknown(sc.gdtr, "b"), lambda g, y, a, b, x: g * a * gamma_density(b, a * x))
+by_last(sc.gdtrix, "a b", lambda g, y, a, b, p: g / (a * gamma_density(b, a * y)))
 defvjp(sc.gdtrc, lambda g, y, a, b, x: -g * x * gamma_density(b, a * x), unknown(sc.gdtrc, "b"), lambda g, y, a, b, x: -g * a * gamma_density(b, a * x))
 
 # %% ../nbs/16_special.ipynb #3b50294c
@@ -318,7 +319,7 @@ by_last(sc.hyp1f1, "a b",   lambda g, y, a, b, x: g * sc.hyp1f1(a + 1, b + 1, x)
 by_last(sc.hyp2f1, "a b c", lambda g, y, a, b, c, x: g * sc.hyp2f1(a + 1, b + 1, c + 1, x) * (a * b / c))
 by_last(sc.hyperu, "a b",   lambda g, y, a, b, x: -g * sc.hyperu(a + 1, b + 1, x) * a)
 
-# %% ../nbs/16_special.ipynb #968d6293
+# %% ../nbs/16_special.ipynb #0a33f804
 def sin_over(x):  # DLMF 10.16.1 and 10.16.9
     return sc.hyp0f1(1.5, -x * x / 4)
 
@@ -326,11 +327,17 @@ def log1p_slope(u):
     "The derivative of log(1+u)/u (DLMF 15.4.1)."
     return sc.hyp2f1(2, 2, 3, -u) / -2
 
+def agm_slope(y, a, b):
+    "The derivative of agm(a, b) = (pi/4) (a+b) / K(((a-b) / (a+b))²) by a (DLMF 19.8.5)."
+    m = np.square((a - b) / (a + b))
+    return y / (a + b) * (1 - 2 * y * sc.hyp2f1(1.5, 1.5, 2, m) * b * (a - b) / (a + b) ** 3)
+
 defvjp(sc.exprel,   lambda g, y, x: g * sc.hyp1f1(2, 3, x) / 2)
 defvjp(sc.spence,   lambda g, y, x: -g * sc.hyp2f1(1, 1, 2, 1 - x))
 defvjp(sc.ellipk,   lambda g, y, m: g * (math.pi / 8) * sc.hyp2f1(1.5, 1.5, 2, m))
 defvjp(sc.ellipkm1, lambda g, y, p: -g * (math.pi / 8) * sc.hyp2f1(0.5, 0.5, 2, 1 - p) / p)    # DLMF 15.8.1
 defvjp(sc.ellipe,   lambda g, y, m: -g * (math.pi / 8) * sc.hyp2f1(0.5, 1.5, 2, m))
+defvjp(sc.agm,      lambda g, y, a, b: g * agm_slope(y, a, b), lambda g, y, a, b: g * agm_slope(y, b, a))
 defvjp(lambertw,    lambda g, y, z, k, tol: g * np.exp(-y) / (1 + y), None, None)              # DLMF 4.13.4; finite at 0
 
 defvjp(sc.ellipkinc, lambda g, y, phi, m: g / np.sqrt(1 - m * np.square(np.sin(phi))), unknown(sc.ellipkinc, "m"))   # DLMF 19.2.4
@@ -348,7 +355,7 @@ defvjp(sc.inv_boxcox,   lambda g, y, x, lam: g * y / (1 + lam * x),
 defvjp(sc.inv_boxcox1p, lambda g, y, x, lam: g * (y + 1) / (1 + lam * x),
                         lambda g, y, x, lam: g * (y + 1) * x * x * log1p_slope(lam * x))
 
-# %% ../nbs/16_special.ipynb #551d02b4
+# %% ../nbs/16_special.ipynb #b2d18fe1
 def below(f: Callable, n, *args):
     "`f` at one degree less than `n`, and 0 below degree 0."
     return np.where(n == 0, 0.0, f(np.where(n == 0, 0, n - 1), *args))
@@ -359,6 +366,9 @@ by_last(sc.eval_chebyt,      "n",       lambda g, y, n, x: g * n * below(sc.eval
 by_last(sc.eval_chebyu,      "n",       lambda g, y, n, x: g * 2 * below(sc.eval_gegenbauer, n, 2.0, x))
 by_last(sc.eval_sh_chebyt,   "n",       lambda g, y, n, x: g * n * 2 * below(sc.eval_sh_chebyu, n, x))
 by_last(sc.eval_sh_chebyu,   "n",       lambda g, y, n, x: g * 4 * below(sc.eval_gegenbauer, n, 2.0, 2 * x - 1))
+by_last(sc.eval_chebyc,      "n",       lambda g, y, n, x: g * n * below(sc.eval_chebys, n, x))
+by_last(sc.eval_chebys,      "n",       lambda g, y, n, x: g * below(sc.eval_gegenbauer, n, 2.0, x / 2))
+by_last(sc.eval_sh_jacobi,   "n p q",   lambda g, y, n, p, q, x: g * n * below(sc.eval_sh_jacobi, n, p + 2, q + 1, x))
 by_last(sc.eval_gegenbauer,  "n alpha", lambda g, y, n, alpha, x: g * 2 * alpha * below(sc.eval_gegenbauer, n, alpha + 1, x))
 by_last(sc.eval_jacobi,      "n alpha beta", lambda g, y, n, a, b, x: g * ((n + a + b + 1) / 2) * below(sc.eval_jacobi, n, a + 1, b + 1, x))
 by_last(sc.eval_laguerre,    "n",       lambda g, y, n, x: -g * below(sc.eval_genlaguerre, n, 1.0, x))
@@ -389,7 +399,7 @@ defvjp(sc.huber,        lambda g, y, delta, r: g * np.where(np.abs(r) > delta, n
 defvjp(sc.pseudo_huber, lambda g, y, delta, r: g * delta * np.square(np.square(r / delta) / (rounded_corner(delta, r) + 1)) / rounded_corner(delta, r),
                         lambda g, y, delta, r: g * r / rounded_corner(delta, r))
 
-# %% ../nbs/16_special.ipynb #402b0af4
+# %% ../nbs/16_special.ipynb #966850b1
 def by_result(fn: Callable, names: str, *vjps: Callable, others: Callable | None = None):
     "File a rule for each result of `fn`, by its first argument; `others` is the vjp of a second one."
     entries[fn] = several(fn, *names.split())
@@ -399,6 +409,9 @@ by_result(sc.airy, "Ai Aip Bi Bip", lambda g, y, z: g * y[2], lambda g, y, z: g 
 by_result(sc.fresnel, "S C", lambda g, y, x: g * np.sin(math.pi / 2 * x * x), lambda g, y, x: g * np.cos(math.pi / 2 * x * x))
 by_result(sc.sici,   "Si Ci",   lambda g, y, x: g * sin_over(x), lambda g, y, x: g * np.cos(x) / x)
 by_result(sc.shichi, "Shi Chi", lambda g, y, x: g * sc.hyp0f1(1.5, x * x / 4), lambda g, y, x: g * np.cosh(x) / x)
+by_result(sc.itairy, "Ai Bi Ain Bin", *[lambda g, y, x, k=k, sign=sign: g * sc.airy(sign * x)[k] for sign in (1, -1) for k in (0, 2)])
+by_result(sc.kelvin, "Be Ke Bep Kep", lambda g, y, x: g * y[3], lambda g, y, x: g * y[4],
+          lambda g, y, x: g * (1j * y[1] - over(y[0], x, 0.5j)), lambda g, y, x: g * (1j * y[2] - y[0] / x))
 by_result(sc.itj0y0, "J Y", lambda g, y, x: g * sc.j0(x), lambda g, y, x: g * sc.y0(x))
 by_result(sc.iti0k0, "I K", lambda g, y, x: g * sc.i0(x), lambda g, y, x: g * sc.k0(x))
 by_result(sc.ellipj, "sn cn dn ph", lambda g, y, u, m: g * y[2] * y[3], lambda g, y, u, m: -g * y[1] * y[3],

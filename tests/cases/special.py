@@ -94,9 +94,12 @@ def fill():
     last(sc.hyp1f1, (1.5, 2.5), complex=bool(sc.hyp1f1(1.5, 2.5, 0.2j).imag))       # SciPy 1.13 says 1 for this number
     last(sc.hyp2f1, (0.5, 1.5, 2.0), low=-0.7, high=0.7, complex=True)
     last(sc.hyperu, (1.5, 0.5), low=0.4)
-    for fn in (sc.eval_legendre, sc.eval_sh_legendre, sc.eval_chebyt, sc.eval_chebyu, sc.eval_sh_chebyt, sc.eval_sh_chebyu, sc.eval_laguerre):
+    for fn in (sc.eval_legendre, sc.eval_sh_legendre, sc.eval_chebyt, sc.eval_chebyu, sc.eval_sh_chebyt, sc.eval_sh_chebyu, sc.eval_chebyc, sc.eval_chebys, sc.eval_laguerre):
         last(fn, (3.0,), (0.0,), (1.0,), low=-0.9, high=0.9, complex=True)
     for fn in (sc.eval_gegenbauer, sc.eval_genlaguerre): last(fn, (3.0, 0.5), (0.0, 0.5), low=-0.9, high=0.9, complex=True)
+    last(sc.eval_sh_jacobi, (3.0, 2.5, 1.5), (0.0, 2.5, 1.5), low=0.1, high=0.9, complex=True)
+    last(sc.gdtrix, (1.5, 2.5), low=0.2, high=0.8)
+    table[sc.agm] = binary(sc.agm, low=0.3, **real) + on(lambda a: sc.agm(a, a), [(3,)], low=0.3, **real)
     last(sc.eval_jacobi, (3.0, 0.5, 1.5), (0.0, 0.5, 1.5), low=-0.9, high=0.9, complex=True)
     for fn in (sc.eval_hermite, sc.eval_hermitenorm):       # in double precision only
         table[fn] = [c for n in (0, 1, 3) for c in unary(lambda x, fn=fn, n=n: fn(n, x).astype(x.dtype), **real)]
@@ -106,6 +109,8 @@ def fill():
     results(sc.shichi, low=0.4)
     results(sc.sici, low=0.4)
     results(sc.itj0y0, low=0.4)
+    results(sc.itairy)
+    results(sc.kelvin, low=0.4)
     results(sc.iti0k0, low=0.4)
     results(sc.ellipj, first=lambda x: (x, like(x, 0.4)))
     table[special.logistic_slope] = [c for n in (1, 2, 4) for c in unary(lambda x, n=n: special.logistic_slope(x, n), **real)]
