@@ -241,7 +241,7 @@ def refuse_reading(name: str):
 
 for name in "__bool__ __float__ __int__ __index__ __complex__ __array__ __contains__ __format__ item tolist tobytes nonzero".split(): refuse_reading(name)
 
-# %% ../nbs/17_program.ipynb #90ebc7c0
+# %% ../nbs/17_program.ipynb #b132e503
 def tensordot_calls(a, b, axes):
     "`np.tensordot` as the transposes, reshapes and `np.dot` that it consists of; `axes` are two tuples, none negative."
     left_of = [tuple(n for n in range(x.ndim) if n not in side) for x, side in zip((a, b), axes)]
@@ -252,7 +252,7 @@ def tensordot_calls(a, b, axes):
     return np.dot(rows, columns).reshape(shapes[0] + shapes[1])
 
 spelled: dict[Callable, Callable] = {np.tensordot: tensordot_calls}
-scatters[Watched] = lambda g, index, shape: g.recording.call(scatter_numpy, (g, index, shape))
+scatters[Watched] = lambda g, index, shape: next(x for x in leaves((g, index)) if type(x) is Watched).recording.call(scatter_numpy, (g, index, shape))
 
 # %% ../nbs/17_program.ipynb #f070f1a3
 def difference(first: Recording, second: Recording) -> str | None:

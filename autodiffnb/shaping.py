@@ -182,7 +182,7 @@ def scatter_by_asking(g, index, shape):
         g = np.take(np.pad(g, [(0, int(n == axis)) for n in range(len(shape))]), source, axis=axis)
     return g
 
-# %% ../nbs/05_shaping.ipynb #857efd4d
+# %% ../nbs/05_shaping.ipynb #ac592e30
 @primitive
 def scatter_add(
     g, # the numbers to add; its shape is that of `x[index]`
@@ -190,8 +190,8 @@ def scatter_add(
     shape: tuple[int, ...], # of the result
 ):
     "Zeros of this shape, with `g` added at `index`; positions named several times get the sum."
-    scatter = next((scatters[kind] for kind in type(g).__mro__ if kind in scatters), scatter_by_asking)
-    return scatter(g, index, shape)
+    kinds = [kind for x in (*index_parts(index), g) for kind in type(x).__mro__ if kind in scatters and (x is g or scatters[kind] is not scatter_numpy)]
+    return (scatters[kinds[0]] if kinds else scatter_by_asking)(g, index, shape)
 
 @primitive
 def getitem(x, index):
