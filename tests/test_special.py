@@ -242,6 +242,11 @@ def test_integer_orders_and_degrees_and_their_arrays():
         for fn in (sc.jv, sc.yn, sc.kn, sc.iv, sc.expn, sc.eval_legendre, sc.eval_chebyt, sc.eval_hermite, sc.eval_hermitenorm, sc.eval_laguerre): check_grads(lambda x: fn(n, x), order=3, modes=["vjp"])(x)
 
 
+def test_minutes_and_seconds_of_an_angle():
+    "Too small for differences to tell apart."
+    np.testing.assert_allclose(at(sc.radian, 10.0, 20.0, 30.0), [math.pi / 180, math.pi / 180 / 60, math.pi / 180 / 3600], rtol=1e-14)
+
+
 def test_python_numbers_stay_python_numbers():
     t = Tensor(0.5)
     y = sc.erf(t)
