@@ -87,7 +87,7 @@ def node(value, fn, args, params=NOTHING, kept=()):
     y.order = next(numbers)
     return y
 
-# %% ../nbs/00_tensor.ipynb #1a1b0000
+# %% ../nbs/00_tensor.ipynb #fe5bac14
 PYTHON_NUMBERS, NUMPYS_OWN = {float, int, complex}, {np.float64, np.complex128}
 on_numbers = {np.add: add, np.subtract: sub, np.multiply: mul, np.negative: neg, np.positive: pos}
 
@@ -101,15 +101,16 @@ def record(
     values = [a.value if isinstance(a, Tensor) else a for a in args]
     if fn in on_numbers and type(values[0]) in PYTHON_NUMBERS and type(values[-1]) in PYTHON_NUMBERS: return node(on_numbers[fn](*values), fn, args)
     try: value = fn(*values, **params)
-    except ValueError as error: raise misfit(error, fn, values) from None
+    except (TypeError, ValueError) as error: raise misfit(error, fn, values) from None
     if type(value) in NUMPYS_OWN and PYTHON_NUMBERS.issuperset(map(type, values)): value = value.item()
     return node(value, fn, args, params)
 
 def misfit(error, fn, values):
-    "`error` with the name of the function and the shapes of its arguments in front."
-    if type(error) is not ValueError: return error
-    shapes = " and ".join(str(v.shape) for v in values if hasattr(v, "shape"))
-    return ValueError(f"{label(fn)} of shapes {shapes}: {error}")
+    "`error` with the name of the function and the shapes of its arguments: in front, or as a note where the error is of a kind of its own."
+    where = f"{label(fn)} of shapes {' and '.join(str(v.shape) for v in values if hasattr(v, 'shape'))}"
+    if type(error) is ValueError: return ValueError(f"{where}: {error}")
+    error.add_note(f"in {where}")
+    return error
 
 # %% ../nbs/00_tensor.ipynb #5469b800
 def refuse_tensors(fn, params):
@@ -355,7 +356,7 @@ class primitive:
 
     def __repr__(self): return f"<primitive {self.__name__}>"
 
-# %% ../nbs/00_tensor.ipynb #d9697624
+# %% ../nbs/00_tensor.ipynb #ca05e98a
 class several:
     "A function with several results; each is recorded as the value of a primitive of its own, found in `parts`."
     def __init__(self,
@@ -371,11 +372,13 @@ class several:
         for p in self.parts: p.kept = self.parts
 
     def __call__(self, *args, **params):
-        results = self.fn(*map(raw, args), **params)
+        values = [raw(a) for a in args]
+        try: results = self.fn(*values, **params)
+        except (TypeError, ValueError) as error: raise misfit(error, self.fn, values) from None
         if not any(isinstance(a, Tensor) for a in args): return results
         return tuple(node(y, p, args, params, tuple(results)) for p, y in zip(self.parts, results))
 
-# %% ../nbs/00_tensor.ipynb #d94a094c
+# %% ../nbs/00_tensor.ipynb #2370b324
 def lossy(name: str):
     "Make the method `name` refuse to turn a Tensor into something without a history."
     def refuse(self, *args, **kwargs):
@@ -383,7 +386,7 @@ def lossy(name: str):
                         "instead of math.sin(t), np.stack([t, ...]) instead of np.array([t, ...]), x.at[i].set(t) instead of x[i] = t")
     setattr(Tensor, name, refuse)
 
-for name in ("__array__", "__float__", "__int__", "__index__", "__complex__", "__setitem__"): lossy(name)
+for name in ("__array__", "__float__", "__int__", "__index__", "__complex__", "__setitem__", "tolist"): lossy(name)
 
 # %% ../nbs/00_tensor.ipynb #f572b402
 def error_of(f: Callable, *args, **kwargs) -> str:
