@@ -164,15 +164,18 @@ def growth(curves, variants, args, said, skipped, note):
     for what, (kind, most) in curves.items():
         with crew(variants, args, said, skipped) as workers:
             team, n = {name: w for name, w in workers.items() if kind in w.hello["kinds"]}, 100
+            spent = dict.fromkeys(team, 0.0)  # seconds that the last point took, with everything that was recorded or compiled for it
             while n <= min(most, args.most):
                 for name, w in team.items():
                     points = found[what].setdefault(name, dict(points=[]))["points"]
-                    if points and name not in PATIENT and (points[-1][0] * 10 < n or points[-1][1] * 10 > args.patience): continue
+                    if points and name not in PATIENT and (points[-1][0] * 10 < n or max(spent[name], points[-1][1] * 10) > args.patience): continue
+                    started = time.perf_counter()
                     if n <= EASY: w.ask("check", kind=kind, sizes=dict(n=n))
                     w.ask("prepare", kind=kind, sizes=dict(n=n))
                     times, block = times_in_block(w, args.block_seconds)
                     seconds = statistics.median(w.seconds(times) for _ in range(5)) if block < SLOW else block
                     points.append([n, float(f"{seconds:.4g}")])
+                    spent[name] = time.perf_counter() - started
                     w.ask("drop")
                 note(f"{n:,} {what}")
                 n *= 10
@@ -221,7 +224,7 @@ def parsed(argv):
     parser.add_argument("--casts", type=int, default=3, help="how often all processes are started (default 3)")
     parser.add_argument("--block-seconds", type=float, default=0.02, help="length of a block; 0 for one step (default 0.02)")
     parser.add_argument("--budget", type=float, default=2, help="seconds for each job, variant and cast (default 2)")
-    parser.add_argument("--patience", type=float, default=20, help="seconds that a step of a peer may take on a curve (default 20)")
+    parser.add_argument("--patience", type=float, default=20, help="seconds for a point of a peer on a curve (default 20)")
     parser.add_argument("--most", type=int, default=10**8, help="where the curves end at the latest (default 1e8)")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench", help="where report and plots go (default build/bench)")
     args = parser.parse_args(argv)
