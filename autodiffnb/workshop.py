@@ -1,4 +1,4 @@
-"""Less memory, other people's optimisers, derivatives of solutions, and a light switch for the moment when a nan appears.
+"""Tools for derivatives at work: other people's optimisers, less memory, derivatives of solutions, and the call that made a nan.
 
 Docs: https://autodiffnb.github.io/autodiffnb/workshop.html.md"""
 
