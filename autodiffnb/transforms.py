@@ -1,4 +1,4 @@
-"""Give it a function, get back its gradient, its Jacobian, its Hessian, as functions.
+"""Gradients, Jacobians and Hessians of functions, as functions again, so that they can be nested.
 
 Docs: https://autodiffnb.github.io/autodiffnb/transforms.html.md"""
 
@@ -247,7 +247,6 @@ def jointly_linear(*fns: Callable):
     for fn in fns:
         tangents[fn] = lambda vs, y, args, params, fn=fn: fn(*[np.zeros_like(a) if v is None else v for v, a in zip(vs, args)], **params)
 
-# %% ../nbs/09_transforms.ipynb #ef981f6c
 multilinear(np.matmul, np.tensordot, np.dot, np.inner, np.outer, np.vdot, np.einsum, np.kron, np.sum, np.mean, np.cumsum, np.reshape, np.transpose,
             np.broadcast_to, np.copy, np.real, np.imag, np.conjugate, np.negative, np.positive, reduction.cast, shaping.getitem, shaping.scatter_add, identity,
             *[getattr(np, name) for name in ("vecdot", "matvec", "vecmat") if hasattr(np, name)])
