@@ -1,4 +1,4 @@
-"""Medians, quantiles, covariances and counts: which numbers a statistic listens to.
+"""Medians, quantiles, covariances and counts, and which numbers each of them depends on.
 
 Docs: https://autodiffnb.github.io/autodiffnb/statistics.html.md"""
 
