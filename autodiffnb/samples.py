@@ -186,7 +186,7 @@ defjvp(np.polyval, lambda v, y, p, x: np.polyval(v, x),
                    lambda v, y, p, x: v * np.polyval(derived(p), x))
 
 def vander_vjp(g, y, x, N, increasing=False):
-    "The adjoint of a matrix of powers: each power owes what the one before it earns."
+    "The adjoint of a matrix of powers: the derivative of each power is a multiple of the one before."
     powers = np.arange(1, N).astype(x.dtype) * np.vander(x, max(N - 1, 0), increasing=True)
     return np.sum((g if increasing else g[:, ::-1])[:, 1:] * powers, axis=1)
 
