@@ -1,4 +1,4 @@
-"""Inverses, determinants and factorisations: a matrix moves a little, and everything made of it moves along.
+"""Inverses, determinants and factorisations, and how they change when a matrix changes a little.
 
 Docs: https://autodiffnb.github.io/autodiffnb/linalg.html.md"""
 
@@ -35,7 +35,6 @@ def dagger(x):
     "The conjugate transpose of each matrix of the stack `x`."
     return conj(transposed(x))
 
-# %% ../nbs/14_linalg.ipynb #a68f529a
 def matrices(fn: Callable, a: Any, name: str = "a", square: bool = True):
     "`a` as an array, if it is a stack of (square) matrices; a `LinAlgError` names the function, the argument and its shape."
     a = as_operand(a)
@@ -179,7 +178,6 @@ defvjp(eigh.parts[0], lambda g, y, a, UPLO: eigenvalues_back(g, y[2], UPLO == "U
 defvjp(eigh.parts[1], lambda g, y, a, UPLO: eigenvectors_back(g, y[1], y[2], UPLO == "U"))
 defvjp(np.linalg.eigvalsh, lambda g, y, a, UPLO: eigenvalues_back(g, np.linalg.eigh(a, UPLO)[1], UPLO == "U"))
 
-# %% ../nbs/14_linalg.ipynb #25015e15
 def triangle(fn, UPLO) -> dict:
     "The setting that says which triangle is read."
     if isinstance(UPLO, str) and UPLO.upper() in ("L", "U"): return dict(UPLO=UPLO.upper())
@@ -219,7 +217,6 @@ def singular_values_back(g, u, s, vh):
     k = s.shape[-1]
     return conj(u[..., :k]) @ (column(np.where(raw(s) == 0, 0, g)) * conj(vh[..., :k, :]))
 
-# %% ../nbs/14_linalg.ipynb #f153c6b6
 svd = several(np.linalg.svd, "U", "S", "Vh")
 SVDResult = type(np.linalg.svd(np.eye(1)))
 
@@ -289,7 +286,6 @@ defvjp(lstsq.parts[1], lambda g, y, a, b, rcond: -2 * (g * misses(y[1], a, b)) @
 defvjp(lstsq.parts[3], lambda g, y, a, b, rcond: singular_values_back(g, *np.linalg.svd(a, full_matrices=False)),
                        lambda g, y, a, b, rcond: np.zeros_like(b))
 
-# %% ../nbs/14_linalg.ipynb #3c6a2d6d
 @implements(np.linalg.lstsq)
 def _lstsq(a, b, rcond=None):
     a, b = as_operand(a), as_operand(b)
@@ -428,7 +424,6 @@ def chain(arrays, lengths):
     k = last_product(lengths)[1]
     return np.dot(chain(arrays[:k], lengths[:k + 1]), chain(arrays[k:], lengths[k:])) if k else arrays[0]
 
-# %% ../nbs/14_linalg.ipynb #95bdaae9
 @implements(np.linalg.multi_dot)
 def _multi_dot(arrays, *, out=None):
     if out is not None: raise refusal(np.linalg.multi_dot, "out= writes into an array; use the value that is returned")
