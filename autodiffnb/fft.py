@@ -1,4 +1,4 @@
-"""A Fourier transform is a symmetric matrix, so it is its own way back.
+"""Fourier transforms of NumPy arrays: each is a symmetric matrix, so its adjoint is the transform itself.
 
 Docs: https://autodiffnb.github.io/autodiffnb/fft.html.md"""
 
