@@ -1,4 +1,4 @@
-"""The error function, gamma, Bessel and a hundred more: another package's functions, through NumPy's own door.
+"""Derivatives of SciPy's special functions: the error function, gamma, Bessel and a hundred more.
 
 Docs: https://autodiffnb.github.io/autodiffnb/special.html.md"""
 
