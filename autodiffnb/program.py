@@ -1,4 +1,4 @@
-"""Record once, replay many times: a training step as the NumPy program that you would have written by hand.
+"""Record a training step once, then replay it as the NumPy program that you would have written by hand.
 
 Docs: https://autodiffnb.github.io/autodiffnb/program.html.md"""
 
@@ -78,7 +78,7 @@ class Call:
 
 def refused(what, why) -> TypeError: return TypeError(f"compile: {what if isinstance(what, str) else label(what)} {why}")
 
-# %% ../nbs/17_program.ipynb #17a14f45
+# %% ../nbs/17_program.ipynb #7f21b32b
 class Recording:
     "The NumPy calls that are made while it is used, in order."
     def __init__(self): self.calls, self.slots, self.out, self.held, self.errors = [], {}, WeakSet(), [], np.geterr()
@@ -99,9 +99,10 @@ class Recording:
         if fn in SHAPELESS or fn is np.where and len(args) == 1: raise refused(fn, "has a result whose shape depends on values; np.where keeps the shape")
         call = Call(fn, args, params, (), np.geterr())
         if any(type(x) is not Slot for x in call.targets): raise refused(fn, "writes into an array that the function was not given; pass it as an argument")
-        known, result = set(self.slots), fn(*values[0], **values[1])
+        result = fn(*values[0], **values[1])
+        known = id(result) in self.slots                  # an argument that is given back as it is needs no call
         results = replaced(lambda y: self.watch(y, label(fn)), result)
-        if call.targets or id(result) not in known:       # an argument that is given back as it is needs no call
+        if call.targets or not known:
             if not call.targets: call.results = replaced(self.slot_of, results)
             self.calls.append(call)
         return results
@@ -350,7 +351,7 @@ def writes_out(c: Call) -> bool:
     ufunc = c.fn if isinstance(c.fn, np.ufunc) else getattr(c.fn, "__self__", None)
     return type(c.results) is Slot and is_array(c.results) and not c.targets and (isinstance(ufunc, np.ufunc) or c.fn in (np.copyto, np.dot))
 
-# %% ../nbs/17_program.ipynb #ea721325
+# %% ../nbs/17_program.ipynb #68e06458
 class Buffers:
     "Blocks of memory for the results of a program, used again when what they held is dead."
     def __init__(self): self.sizes, self.free, self.used, self.places = [], [], {}, {}
@@ -362,7 +363,7 @@ class Buffers:
         elif self.free: self.free.remove(block := min(fits, key=self.sizes.__getitem__) if fits else max(self.free, key=self.sizes.__getitem__))
         else: block, _ = len(self.sizes), self.sizes.append(1)
         self.sizes[block] = max(self.sizes[block], slot.value.nbytes)
-        self.used[id(slot)], self.places[id(slot)] = block, (block, slot.value)
+        self.used[id(slot)], self.places[id(slot)] = block, (block, slot.kind)
 
     def release(self, slot: Slot):
         if id(slot) in self.used: self.free.append(self.used.pop(id(slot)))
@@ -370,7 +371,7 @@ class Buffers:
     def arrays(self) -> dict[int, np.ndarray]:
         "The blocks, made; for each placed result, by `id`, an array in its block with the layout that NumPy gave it."
         blocks = [np.empty(size, np.uint8) for size in self.sizes]
-        return {slot: np.ndarray(value.shape, value.dtype, blocks[block], 0, value.strides) for slot, (block, value) in self.places.items()}
+        return {slot: np.ndarray(shape, dtype, blocks[block], 0, strides) for slot, (block, (_, shape, dtype, strides)) in self.places.items()}
 
     @property
     def nbytes(self) -> int: return sum(self.sizes)
@@ -508,7 +509,7 @@ class Program:
         self.source = "\n".join([f"def step({', '.join(f'x{n}' for n in range(len(inputs)))}):", *indented(say.lines, recording.errors), f"    return {returned(say, result)}"])
         self.run = made(say, [*unpacking(say, signature, "given"), *indented(say.lines, recording.errors, ""), f"return {returned(say, result)}"])
 
-# %% ../nbs/17_program.ipynb #6bbac650
+# %% ../nbs/17_program.ipynb #fb48c86d
 def expect_checks_first(calls: list[Call], memory: dict):
     "Raise a `TypeError` if a check comes after an argument was written: leaving the call to the tape would write it twice."
     new, wrote = {id(x) for c in calls for x in c.made if memory[id(x)] is x}, None
@@ -538,7 +539,8 @@ def indented(lines: list[tuple], ambient: dict, margin: str = "    ") -> list[st
 def returned(say: Source, result) -> str:
     "The expression that puts the result together."
     if simple(result): return say.name(result)
-    rebuild = lambda values: mapped(lambda x: next(values), result)
+    empty = mapped(lambda x: 0, result)
+    rebuild = lambda values: mapped(lambda x: next(values), empty)
     return f"{say.name(rebuild)}(iter({say.name(flat(result))}))"
 
 def simple(tree) -> bool:
