@@ -12,7 +12,7 @@ import numpy as np
 from .tensor import Tensor, as_arrays, label, made_by, method, node as make_node, on_numbers, rules, topological_order
 
 # %% auto #0
-__all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'plain_call',
+__all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'ONE', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'plain_call',
            'recorded_call', 'rule_of', 'explained', 'seed', 'own', 'gradients', 'backward', 'stop_gradient']
 
 # %% ../nbs/01_backward.ipynb #c5e153d8
@@ -25,10 +25,10 @@ def sum_to(g, shape: tuple[int, ...]):
     if any(n < 0 or shape[n - extra] != 1 for n in grown): raise ValueError(f"a vjp returned shape {given} for an argument of shape {shape}")
     return g.sum(axis=(*range(extra), *grown)).reshape(shape)
 
-# %% ../nbs/01_backward.ipynb #56d4c4d9
+# %% ../nbs/01_backward.ipynb #e74ca97b
 def conform(g, x, broadcasts: bool = True):
     "The adjoint `g` with the shape, dtype and realness of the argument `x`, whose numbers are not looked at."
-    if type(g) is type(x) is float: return g
+    if type(g) is type(x) is float or type(g) is np.ndarray is type(x) and g.dtype is x.dtype and g.shape == x.shape: return g
     if g is None: raise TypeError("a vjp returned None; is its return missing?")
     shape, dtype = getattr(x, "shape", ()), getattr(x, "dtype", None) or type(x)
     if getattr(g, "shape", ()) != shape:
@@ -43,7 +43,7 @@ def recast(g, dtype):
     if dtype is float or dtype is complex: return dtype(g) if np.isscalar(g) or isinstance(g, np.ndarray) else g
     return g.astype(dtype) if hasattr(g, "dtype") else np.asarray(g, dtype)
 
-# %% ../nbs/01_backward.ipynb #f369aa19
+# %% ../nbs/01_backward.ipynb #f552f6ac
 def path_between(
     inputs: Iterable[Tensor], # where derivatives are wanted
     output: Tensor, # what is differentiated
@@ -52,14 +52,14 @@ def path_between(
     matters, path = set(inputs), []
     for t in topological_order(output, first=min(map(attrgetter("order"), matters), default=0)):
         if t not in matters:
-            for a in t.args:
-                if isinstance(a, Tensor) and a in matters: break
+            for i in t.places:
+                if t.args[i] in matters: break
             else: continue
             matters.add(t)
         path.append(t)
     return path if output in matters else []
 
-# %% ../nbs/01_backward.ipynb #577764a3
+# %% ../nbs/01_backward.ipynb #ac45b21f
 def sweep(
     path: list[Tensor], # arguments before results, as from `path_between`
     g: Any, # the adjoint of the last node on it
@@ -70,23 +70,26 @@ def sweep(
     wanted, on_path, adjoints = set(wanted), set(path), {path[-1]: g}
     for t in reversed(path):
         g = adjoints.get(t) if t in wanted else adjoints.pop(t, None)
-        if g is None or t.fn is None: continue
+        if g is None or not t.places: continue
         rule = rule_of(t)
         y, args = recorded_call(t) if recorded else plain_call(t, rule)
-        for i, a in enumerate(t.args):
-            if isinstance(a, Tensor) and a in on_path:
-                try: term = (vjp := rule.vjps[i]) and conform(vjp(g, y, *args, **t.params), a.value, rule.broadcasts)
-                except Exception as error: raise explained(error, t, i)
-                if vjp: adjoints[a] = adjoints[a] + term if a in adjoints else term
+        for i in t.places:
+            a = t.args[i]
+            if a not in on_path: continue
+            try:
+                if (vjp := rule.vjps[i]) is None: continue
+                term = conform(vjp(g, y, *args, **t.params), a.value, rule.broadcasts)
+            except Exception as error: raise explained(error, t, i)
+            adjoints[a] = adjoints[a] + term if a in adjoints else term
     return adjoints
 
-# %% ../nbs/01_backward.ipynb #e4b0648e
+# %% ../nbs/01_backward.ipynb #d340b6b3
 NUMPY_NUMBER = {int: np.float64, float: np.float64, complex: np.complex128}    # by the type of a Python number
 PYTHON_NUMBERS = {float, complex}
 
 def plain_call(t, rule):
     "The plain result and arguments of the call that made `t`, as its rule wants them."
-    args = [a.value if isinstance(a, Tensor) else a for a in t.args]
+    args = t.values
     if type(t.value) in PYTHON_NUMBERS and t.fn not in on_numbers: args = [NUMPY_NUMBER[type(a)](a) if type(a) in NUMPY_NUMBER else a for a in args]
     elif not rule.broadcasts and not PYTHON_NUMBERS.isdisjoint(map(type, args)):
         args = [np.asarray(a) if type(a) in PYTHON_NUMBERS else a for a in args]
@@ -110,14 +113,16 @@ def explained(error, t, i):
     error.add_note(f"while differentiating {made_by(t)} with respect to its argument {i}")
     return error
 
-# %% ../nbs/01_backward.ipynb #8ba2d55f
+# %% ../nbs/01_backward.ipynb #af6ea82b
+ONE = {kind: kind(1) for kind in (float, complex, np.float32, np.float64)}
+
 def seed(output: Tensor, g=None, recorded=False):
     "The adjoint to start from: 1 for a scalar, otherwise `g`, checked for shape and brought to the dtype of `output`."
     value = output.value
     if g is None:
+        if type(value) in ONE: return ONE[type(value)]
         if getattr(value, "shape", ()): raise ValueError(f"g: expected an adjoint of shape {output.shape}, because the output is not a scalar; got none")
-        if isinstance(value, np.generic): return value.dtype.type(1)
-        return 1.0 if type(value) in (float, complex) else np.ones_like(value)
+        return value.dtype.type(1) if isinstance(value, np.generic) else np.ones_like(value)
     if isinstance(g, Tensor) and not recorded: raise TypeError("g: expected an array, got a Tensor; pass g.value, or create_graph=True")
     g, = as_arrays((g,))
     if np.iscomplexobj(g) and not np.iscomplexobj(value): raise TypeError(f"g: expected real numbers for a real output, got {getattr(g, 'dtype', 'complex')}")

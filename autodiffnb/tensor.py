@@ -19,10 +19,11 @@ import numpy as np
 
 # %% auto #0
 __all__ = ['MISLEADING', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules', 'entries', 'constants',
-           'refusals', 'libraries', 'waiting', 'UNPLAIN', 'ways', 'misleading', 'leaf_value', 'Tensor', 'method',
-           'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home',
-           'refusal', 'raw', 'as_arrays', 'apply', 'newcomers', 'unusual', 'operator', 'numpy_method', 'brief',
-           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'lossy', 'error_of', 'item']
+           'refusals', 'libraries', 'waiting', 'UNPLAIN', 'ways', 'PLAIN', 'misleading', 'leaf_value', 'Tensor',
+           'method', 'split', 'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp',
+           'implements', 'home', 'refusal', 'raw', 'as_arrays', 'apply', 'newcomers', 'unusual', 'operator',
+           'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'lossy',
+           'error_of', 'item']
 
 # %% ../nbs/00_tensor.ipynb #6d98c56e
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -43,13 +44,13 @@ def leaf_value(value):
     if value.dtype.kind in "fc": return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
     raise TypeError(f"value: expected real or complex numbers, got dtype {value.dtype}")
 
-# %% ../nbs/00_tensor.ipynb #3be97602
+# %% ../nbs/00_tensor.ipynb #541fac89
 NOTHING: dict = {}    # the keyword parameters of most calls
 numbers = count()     # each Tensor takes the next one: arguments always have lower numbers than results
 
 class Tensor:
     "A NumPy-like array that remembers the call that made it."
-    __slots__ = ("value", "name", "grad", "fn", "args", "params", "kept", "order", "__weakref__")
+    __slots__ = ("value", "name", "grad", "fn", "args", "params", "kept", "order", "values", "places", "__weakref__")
     __hash__ = object.__hash__
 
     def __init__(self,
@@ -57,7 +58,7 @@ class Tensor:
         name: str | None = None, # what `repr` and drawings call it
     ):
         self.value, self.name, self.grad = leaf_value(value), name, None
-        self.fn, self.args, self.params, self.kept, self.order = None, (), NOTHING, (), next(numbers)
+        self.fn, self.args, self.params, self.kept, self.order, self.values, self.places = None, (), NOTHING, (), next(numbers), (), ()
 
     @property
     def shape(self) -> tuple[int, ...]: return getattr(self.value, "shape", ())
@@ -74,9 +75,19 @@ def method(f: Callable) -> Callable:
     setattr(Tensor, f.__name__, f)
     return f
 
-# %% ../nbs/00_tensor.ipynb #98fbc4c6
-def node(value, fn, args, params=NOTHING, kept=()):
-    "A Tensor of `value`, made by the call `fn(*args, **params)`."
+# %% ../nbs/00_tensor.ipynb #a5b3f80c
+def split(args) -> tuple[list, list[int]]:
+    "The plain values of arguments, and the places at which they are Tensors."
+    values, places = [], []
+    for i, a in enumerate(args):
+        if isinstance(a, Tensor):
+            places.append(i)
+            a = a.value
+        values.append(a)
+    return values, places
+
+def node(value, fn, args, params=NOTHING, kept=(), parts=None):
+    "A Tensor of `value`, made by the call `fn(*args, **params)`; `parts` is `split(args)`, where that is known."
     y = object.__new__(Tensor)
     y.name = y.grad = None
     y.value = value
@@ -84,10 +95,11 @@ def node(value, fn, args, params=NOTHING, kept=()):
     y.args = args
     y.params = params
     y.kept = kept
+    y.values, y.places = parts or split(args)
     y.order = next(numbers)
     return y
 
-# %% ../nbs/00_tensor.ipynb #fe5bac14
+# %% ../nbs/00_tensor.ipynb #5e385fce
 PYTHON_NUMBERS, NUMPYS_OWN = {float, int, complex}, {np.float64, np.complex128}
 on_numbers = {np.add: add, np.subtract: sub, np.multiply: mul, np.negative: neg, np.positive: pos}
 
@@ -98,12 +110,12 @@ def record(
 ) -> Tensor: # holds the result and the call
     "Call `fn` on the plain values, and remember the call."
     if params: refuse_tensors(fn, params)
-    values = [a.value if isinstance(a, Tensor) else a for a in args]
-    if fn in on_numbers and type(values[0]) in PYTHON_NUMBERS and type(values[-1]) in PYTHON_NUMBERS: return node(on_numbers[fn](*values), fn, args)
-    try: value = fn(*values, **params)
+    parts = values, _ = split(args)
+    if fn in on_numbers and type(values[0]) in PYTHON_NUMBERS and type(values[-1]) in PYTHON_NUMBERS: return node(on_numbers[fn](*values), fn, args, parts=parts)
+    try: value = fn(*values, **params) if params else fn(*values)
     except (TypeError, ValueError) as error: raise misfit(error, fn, values) from None
     if type(value) in NUMPYS_OWN and PYTHON_NUMBERS.issuperset(map(type, values)): value = value.item()
-    return node(value, fn, args, params)
+    return node(value, fn, args, params, (), parts)
 
 def misfit(error, fn, values):
     "`error` with the name of the function and the shapes of its arguments: in front, or as a note where the error is of a kind of its own."
@@ -252,11 +264,14 @@ def unusual(ufunc, how, inputs, params):
     what = f"the method .{how}" if how != "__call__" else f"the keyword {next(iter(params))}="
     raise refusal(ufunc, f"{what} has no rule; t.value is the plain array")
 
-# %% ../nbs/00_tensor.ipynb #2ed7f84c
+# %% ../nbs/00_tensor.ipynb #717ac142
+PLAIN = {Tensor, np.ndarray, float, int}
+
 def operator(ufunc, reflected=False):
     "The method behind a binary operator: `x + y`, or with `reflected` the one that Python tries for `y + x`."
     def binary(self, other):
-        return apply(ufunc, as_arrays((other, self) if reflected else (self, other)))
+        args = (other, self) if reflected else (self, other)
+        return record(ufunc, args) if type(other) in PLAIN and ufunc in rules else apply(ufunc, as_arrays(args))
     return binary
 
 for name, ufunc in dict(add=np.add, sub=np.subtract, mul=np.multiply, truediv=np.divide, floordiv=np.floor_divide,
@@ -309,7 +324,7 @@ def _repr_html_(self):
                     for k, s in rows.items() if s)
     return f"<table><caption style='text-align:left'>Tensor</caption>{cells}</table>"
 
-# %% ../nbs/00_tensor.ipynb #ce69253a
+# %% ../nbs/00_tensor.ipynb #31fc67f6
 def topological_order(
     output: Tensor, # the node to start from
     first: int = -1, # leave out whatever has a lower number
@@ -317,8 +332,9 @@ def topological_order(
     "`output` and all its ancestors, in the order in which they were made."
     found, nodes = {output}, [output]
     for t in nodes:
-        for a in t.args:
-            if isinstance(a, Tensor) and a not in found and a.order >= first:
+        for i in t.places:
+            a = t.args[i]
+            if a not in found and a.order >= first:
                 found.add(a)
                 nodes.append(a)
     return sorted(nodes, key=attrgetter("order"))
@@ -327,7 +343,7 @@ def ancestors(output: Tensor) -> list[Tensor]:
     "Every Tensor that `output` was made from, in the order in which they were made."
     return topological_order(output)[:-1]
 
-# %% ../nbs/00_tensor.ipynb #54d46d01
+# %% ../nbs/00_tensor.ipynb #94fcb555
 class primitive:
     "A function of plain arrays that is recorded as one call when an argument is a Tensor. Give it a rule with `defvjp`."
     def __init__(self,
@@ -345,8 +361,9 @@ class primitive:
             if isinstance(a, Tensor): break
         else: return self.fn(*args, **params)
         if self.forward is None: return record(self, args, params)
-        value, *kept = self.forward(*[a.value if isinstance(a, Tensor) else a for a in args], **params)
-        return node(value, self, args, params, kept)
+        parts = values, _ = split(args)
+        value, *kept = self.forward(*values, **params)
+        return node(value, self, args, params, kept, parts)
 
     def by_position(self, args, params):
         call = signature(self.fn).bind(*args, **params)

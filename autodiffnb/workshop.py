@@ -212,9 +212,9 @@ class Debugger:
 # %% ../nbs/10_workshop.ipynb #52cf1fbf
 watching: ContextVar[Debugger | None] = ContextVar("watching", default=None)
 
-def watched_node(value, fn, args, params=tensor.NOTHING, kept=(), make=tensor.node):
+def watched_node(value, fn, args, params=tensor.NOTHING, kept=(), parts=None, make=tensor.node):
     "`node`, whose line is remembered and whose value is looked at."
-    t = make(value, fn, args, params, kept)
+    t = make(value, fn, args, params, kept, parts)
     if debugger := watching.get(): debugger.made(t)
     return t
 
