@@ -15,12 +15,12 @@ from .tensor import Tensor, as_arrays, label, made_by, method, node as make_node
 __all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'ONE', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'plain_call',
            'recorded_call', 'rule_of', 'explained', 'seed', 'own', 'gradients', 'backward', 'stop_gradient']
 
-# %% ../nbs/01_backward.ipynb #c5e153d8
+# %% ../nbs/01_backward.ipynb #0af1b84f
 def sum_to(g, shape: tuple[int, ...]):
     "Undo broadcasting: sum `g` over the axes along which an argument of this `shape` was repeated."
     given = g.shape
     extra = len(given) - len(shape)
-    if extra >= 0 and given[extra:] == shape: return g.sum(axis=tuple(range(extra)))
+    if extra >= 0 and given[extra:] == shape: return g.sum(axis=0 if extra == 1 else tuple(range(extra)))
     grown = [n for n, length in enumerate(shape, extra) if n < 0 or length != given[n]]
     if any(n < 0 or shape[n - extra] != 1 for n in grown): raise ValueError(f"a vjp returned shape {given} for an argument of shape {shape}")
     return g.sum(axis=(*range(extra), *grown)).reshape(shape)
@@ -59,7 +59,7 @@ def path_between(
         path.append(t)
     return path if output in matters else []
 
-# %% ../nbs/01_backward.ipynb #ac45b21f
+# %% ../nbs/01_backward.ipynb #5aad3970
 def sweep(
     path: list[Tensor], # arguments before results, as from `path_between`
     g: Any, # the adjoint of the last node on it
@@ -71,7 +71,7 @@ def sweep(
     for t in reversed(path):
         g = adjoints.get(t) if t in wanted else adjoints.pop(t, None)
         if g is None or not t.places: continue
-        rule = rule_of(t)
+        rule = rules[t.fn] if t.fn in rules else rule_of(t)
         y, args = recorded_call(t) if recorded else plain_call(t, rule)
         for i in t.places:
             a = t.args[i]

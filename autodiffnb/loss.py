@@ -30,12 +30,13 @@ def one_hot(labels, shape, axis):
     classes, axes = class_axis(shape, axis)
     return (labels == (classes if isinstance(labels, np.ndarray) else np.asarray(classes, like=labels))).transpose(axes)
 
-# %% ../nbs/08_loss.ipynb #eedbadfe
+# %% ../nbs/08_loss.ipynb #b2c5617f
 def share(g, shape, axis, reduction):
     "The adjoint of each observation's price, ready to be multiplied with logits of this `shape`."
     if reduction == "none": return np.expand_dims(g, axis)
     return g / observations(shape, axis) if reduction == "mean" else g
 
+@lru_cache(256)
 def observations(shape, axis):
     "How many observations logits of this `shape` hold, with the classes on `axis`; 1 if none, to divide by."
     return prod(shape) // (shape[axis] or 1) or 1
