@@ -84,7 +84,6 @@ def is_live(y: Any, first: int) -> bool:
                 to_visit.append(a)
     return False
 
-# %% ../nbs/09_transforms.ipynb #d20438cc
 def returned(tree: Any, first: int) -> Any:
     "A result as the caller should see it: each Tensor in it that isn't live as its plain value."
     return tree_map(lambda y: y if is_live(y, first) else plain(y), tree)
@@ -110,7 +109,6 @@ def sweeper(ys: list, inputs: list[Tensor], first: int) -> Callable:
     pull.live, pull.path = live, path
     return pull
 
-# %% ../nbs/09_transforms.ipynb #6124e5cd
 def zeros(shape: tuple[int, ...], x: Any) -> Any:
     "Zeros of the dtype of `x`, for each entry of an output of this `shape`: with the axes of both."
     x = leaf_value(plain(x))
@@ -197,7 +195,6 @@ def expect_real(y: Any, inputs: list[Tensor]):
     if np.iscomplexobj(plain(y)) and not all(np.iscomplexobj(t.value) for t in inputs):
         raise TypeError(f"f: expected a real result for real arguments, got {np.asarray(plain(y)).dtype}; take np.real or np.imag of it, or use jvp or jacobian")
 
-# %% ../nbs/09_transforms.ipynb #a972992e
 def value_and_grad(
     f: Callable, # returns a scalar, or with `has_aux` a pair `(scalar, anything)`
     argnums: int | tuple[int, ...] = 0, # the position to differentiate by; a tuple of positions gives a tuple of gradients
@@ -536,7 +533,6 @@ def columns_are_better(y: Any, inputs: list[Tensor]) -> bool:
     if np.iscomplexobj(plain(y)): return any(real)
     return all(real) and all(t.dtype == y.dtype for t in inputs if isinstance(y, Tensor)) and sum(t.size for t in inputs) < prod(np.shape(plain(y)))
 
-# %% ../nbs/09_transforms.ipynb #8a70fc37
 def jacobian(
     f: Callable, # returns a number, an array, or a tree of them; with `has_aux` a pair of that and anything
     argnums: int | tuple[int, ...] = 0, # the position to differentiate by; a tuple of positions gives a tuple
