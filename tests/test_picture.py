@@ -1,5 +1,5 @@
 """Figures that show themselves once and say what they show; graphs as SVG, of any size, without a program."""
-import subprocess, sys, time
+import json, re, subprocess, sys, time
 from xml.etree import ElementTree
 
 import matplotlib
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from autodiffnb import Tensor, cross_entropy, topological_order
+from autodiffnb import Tensor, cross_entropy, defvjp, gradients, primitive, topological_order
 from autodiffnb import picture as P
 
 names = ["T-shirt", "Coat", "Bag"]
@@ -22,6 +22,12 @@ def probabilities(n, c, seed=0):
     return p / p.sum(axis=1, keepdims=True)
 
 
+def thirds(images):
+    "Certain probabilities: class 0 up to a mean of a third, then 1, from two thirds on 2"
+    u = np.asarray(images).mean(axis=(1, 2))
+    return np.stack([1 - u, np.full(len(u), 2/3), u], axis=1) / (5/3)
+
+
 # ---------------------------------------------------------------- figures
 
 HISTORY = dict(epoch=[1, 2, 3], train_loss=[3, 2, 1], validation_loss=[3.0, 2.0, 2.5], validation_accuracy=[0.5, 0.7, 0.6])
@@ -29,6 +35,9 @@ FIGURES = dict(
     image_grid=lambda: P.image_grid(rng.random((7, 4, 6)), list("abcdefg"), "title"),
     weight_images=lambda: P.weight_images(rng.normal(size=(16, 3)), names),
     curves=lambda: P.curves(HISTORY),
+    curves_of_seeds=lambda: P.curves([HISTORY, {name: [2 * x for x in column] for name, column in HISTORY.items()}]),
+    learning_rates=lambda: P.learning_rates([0.1, 1, 10], [0.5, 0.4, np.nan]),
+    draw_interpolation=lambda: P.draw_interpolation(thirds, np.zeros((2, 2)), np.ones((2, 2))),
     draw_confusion=lambda: P.draw_confusion(np.arange(9).reshape(3, 3), names),
     confident_mistakes=lambda: P.confident_mistakes(rng.random((20, 4, 4)), np.arange(20) % 3, probabilities(20, 3), names),
 )
@@ -86,6 +95,56 @@ def test_a_run_that_went_wrong_still_gets_its_curves(losses, title):
     assert P.curves(dict(train_loss=losses)).axes[0].get_title() == title
 
 
+@pytest.mark.parametrize("freedom", [1, 2, 3, 7, 30, 200])
+def test_students_quantiles(freedom):
+    stats = pytest.importorskip("scipy.stats")
+    for level in (0.5, 0.95, 0.99): assert P.student(level, freedom) == pytest.approx(stats.t.ppf((1 + level) / 2, freedom), rel=2e-4)
+
+
+def test_confidence_covers_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    mean, half = P.confidence(rng.normal(size=(4, 4000)))
+    assert abs((abs(mean) < half).mean() - 0.95) < 0.012
+
+
+def test_confidence_with_runs_that_ended():
+    mean, half = P.confidence([[1.0, 2.0, 3.0], [3.0, np.nan, np.inf]])
+    assert np.array_equal(mean, [2, 2, 3])
+    assert half[0] == pytest.approx(12.706, rel=1e-3) and np.isnan(half[1:]).all()
+
+
+def test_curves_of_seeds_are_means_in_bands():
+    runs = [dict(train_loss=[1.0, 2.0]), dict(train_loss=[3.0, 2.5, 9.0]), dict(train_loss=[2.0, 1.5])]
+    axis, = P.curves(runs).axes
+    assert np.array_equal(axis.lines[0].get_xydata(), [[1, 2], [2, 2], [3, 9]])
+    band, = axis.collections
+    lower, upper = band.get_paths()[0].vertices[:, 1].min(), band.get_paths()[0].vertices[:, 1].max()
+    assert 2 - lower == pytest.approx(P.student(0.95, 2) / np.sqrt(3), rel=1e-6) and upper - 2 == pytest.approx(2 - lower)
+    assert axis.get_title() == "lowest train loss: 2.000 ± 2.484,\nepoch 1, mean of 3 runs"
+
+
+def test_learning_rates_say_which():
+    figure = P.learning_rates([1.0, 0.01, 0.1], [np.inf, 3.0, 2.0], "loss")
+    axis, = figure.axes
+    assert axis.get_title() == "Lowest loss at learning rate 0.1: 2"
+    assert np.array_equal(axis.lines[0].get_xydata(), [[0.01, 3], [0.1, 2]])
+    assert axis.lines[1].get_xdata().tolist() == [1.0] and axis.get_xscale() == "log"
+    assert P.learning_rates([1, 2], [1.0, 2.0]).axes[0].get_title().endswith("try beyond the ends")
+    assert P.learning_rates([1, 2], [np.nan, np.inf]).axes[0].get_title() == "All 2 learning rates ran away"
+    some = P.learning_rates([1, 2, 3], [[1.0, np.nan], [2.0, 2.2], [4.0, 4.1]]).axes[0]
+    assert some.get_title().startswith("Lowest validation loss at learning rate 2: 2.1 ± ")  # one seed ran away at the least mean
+
+
+def test_decision_changes_are_where_they_are():
+    u, p, changes = P.decision_changes(thirds, np.zeros((2, 2)), np.ones((2, 2)))
+    assert u.shape == (101,) and p.shape == (101, 3)
+    assert [c[1:] for c in changes] == [(0, 1), (1, 2)]
+    assert [c[0] for c in changes] == pytest.approx([1/3, 2/3], abs=1e-9)
+    figure = P.draw_interpolation(thirds, np.zeros((2, 2)), np.ones((2, 2)), names)
+    assert figure.axes[0].get_title() == "T-shirt, then Coat from 0.33, then Bag from 0.67"
+    assert P.draw_interpolation(thirds, np.zeros((2, 2)), np.zeros((2, 2)), names).axes[0].get_title() == "T-shirt all the way"
+
+
 # ---------------------------------------------------------------- mistakes
 
 @given(st.integers(1, 5).flatmap(lambda c: st.tuples(st.just(c), st.lists(st.tuples(st.integers(0, c - 1), st.integers(0, c - 1)), max_size=40))))
@@ -137,6 +196,18 @@ def test_no_mistakes_is_a_picture_too():
     (lambda: P.draw_confusion(np.zeros((2, 3))), ValueError, "got shape (2, 3)"),
     (lambda: P.mistakes([0], np.zeros((2, 3))), ValueError, "probabilities: expected 1 rows"),
     (lambda: P.confident_mistakes(np.zeros((1, 2, 2)), [0, 1], np.eye(2)), ValueError, "images: expected 2"),
+    (lambda: P.curves([dict(train_loss=[1]), dict(train_accuracy=[1])]), ValueError, "history: expected the column train_loss in every run, got none in run 1"),
+    (lambda: P.curves([]), ValueError, "got none"),
+    (lambda: P.learning_rates([1, 2], [1]), ValueError, "losses: expected shape (2,) or (2, seeds)"),
+    (lambda: P.learning_rates([1, -2], [1, 2]), ValueError, "rates: expected at least one, all positive"),
+    (lambda: P.learning_rates([], []), ValueError, "rates: expected at least one"),
+    (lambda: P.decision_changes(thirds, np.zeros((2, 2)), np.zeros((2, 3))), ValueError, "second: expected shape (2, 2)"),
+    (lambda: P.decision_changes(thirds, np.zeros((2, 2)), np.zeros((2, 2)), steps=1), ValueError, "steps: expected 2 or more, got 1"),
+    (lambda: P.draw(Tensor(1.0), names=["a"]), TypeError, "names: expected a mapping of names to Tensors, such as locals(), got list"),
+    (lambda: P.draw(Tensor([1.0, 2.0]) * 2, adjoints=True), ValueError, "g: expected an adjoint of shape (2,)"),
+    (lambda: P.replay(7), TypeError, "output: expected a Tensor, got int"),
+    (lambda: P.replay(Tensor([1.0, 2.0]) * 2), ValueError, "g: expected an adjoint of shape (2,)"),
+    (lambda: P.replay(Tensor(7), limit=0), ValueError, "limit: expected 1 or more, got 0"),
     (lambda: P.draw(7), TypeError, "output: expected a Tensor, got int"),
     (lambda: P.draw(Tensor(7), limit=0), ValueError, "limit: expected 1 or more, got 0"),
 ])
@@ -229,6 +300,9 @@ def read(drawing):
 def heads(svg): return [p for p in svg.iter(f"{SVG}path") if p.get("fill") == "currentColor"]
 
 
+def firsts(boxes): return [box.lines if isinstance(box, P.Fold) else P.call_of(box) for box in boxes]
+
+
 def test_names_calls_shapes_values_and_adjoints():
     W, x = Tensor([[1.0, 2.0], [3.0, 4.0]], name="W"), np.float64([5.0, 6.0])
     loss = (W * x).sum()
@@ -256,7 +330,7 @@ def test_long_values_are_ranges_and_long_lines_are_cut_but_kept():
     t = Tensor(np.arange(10.0), name="x" * 50)
     svg, (lines,) = read(P.draw(t))
     assert lines == ["x" * 33 + "…", "float64[10]", "0 to 9"]
-    assert "x" * 50 in next(svg.iter(f"{SVG}title")).text
+    assert "x" * 50 in [title.text for title in svg.iter(f"{SVG}title")][1]
 
 
 @pytest.mark.parametrize("value", [np.float32(2), np.zeros((0, 3)), np.array([np.nan] * 9), np.array([1 + 2j] * 9), 1 + 2j, np.float16([1])])
@@ -277,15 +351,41 @@ def test_names_are_text_not_markup():
 
 
 def test_dark_pages():
-    "Every colour is that of the text around, but for the adjoints'"
+    "Every colour is that of the text around; the adjoints' is a mixture with it"
     a = Tensor(2.0, name="a")
     loss = np.multiply(a, a) + 1
     loss.backward()
     svg, _ = read(P.draw(loss))
-    assert {e.get(k) for e in svg.iter() for k in ("fill", "stroke")} - {None} == {"currentColor", "none", "#D55E00"}
+    assert {e.get(k) for e in svg.iter() for k in ("fill", "stroke")} - {None} == {"currentColor", "none", P.ADJOINT} and "currentColor" in P.ADJOINT
     drawing = P.draw(loss)
-    assert drawing._repr_html_().count("<svg") == drawing._repr_svg_().count("<svg") == 1
-    assert "style=" not in drawing.svg  # nothing that would colour the rest of a page
+    assert drawing._repr_html_().count("<svg") == 1
+    assert "<style" not in drawing.svg and not any("color" in e.get("style", "") for e in svg.iter())  # nothing that would colour the rest of a page
+
+
+def test_drawings_are_read_aloud_and_not_shrunk():
+    a = Tensor(2.0, name="a<b")
+    svg, _ = read(P.draw(a * a))
+    assert svg.get("role") == "img" and svg[0].tag == f"{SVG}title" and svg[0].text == "Computation graph of 2 Tensors"
+    assert svg[1].tag == f"{SVG}desc" and svg[1].text == "a<b; multiply(a<b, a<b)"
+    assert float(svg.get("font-size")) >= 9 and "max-width:none" in svg.get("style")
+    assert not [e for e in svg.iter() if e is not svg and e.get("font-size")]
+    assert svg.get("viewBox").split()[2:] == [svg.get("width"), svg.get("height")]  # one unit is one pixel
+
+
+def test_names_come_from_variables_where_there_are_none():
+    a, b = Tensor(2.0), Tensor(3.0, name="own")
+    hidden = a * b
+    _, boxes = read(P.draw(hidden + 1, names=dict(_5=a, first=a, second=a, b=b, hidden=hidden, x=3)))
+    assert [box[0] for box in boxes] == ["first", "own", "hidden = multiply(first, own)", "add(hidden, 1)"]
+    assert a.name is None and hidden.name is None
+
+
+def test_adjoints_without_setting_them():
+    a = Tensor([2.0, 3.0], name="a")
+    loss = (a * a).sum()
+    assert [box[-1] for box in read(P.draw(loss, adjoints=True))[1]] == ["grad 4, 6", "grad 1, 1", "grad 1"]
+    assert [box[-1] for box in read(P.draw(a * 2, adjoints=np.array([1.0, 5.0])))[1]] == ["grad 2, 10", "grad 1, 5"]
+    assert a.grad is None and loss.grad is None
 
 
 def test_a_step_of_training():
@@ -303,40 +403,277 @@ def chain(length):
     return x
 
 
-def test_large_graphs_are_folded():
+def test_steps_that_repeat_are_folded():
     y = chain(5_000)
-    svg, boxes = read(P.draw(y, limit=10))
     assert len(topological_order(y)) == 10_002
-    assert [box[0] for box in boxes[:3]] == ["x", "w", "9,990 earlier"]
-    assert len(boxes) == 13
-    assert "9,990" in P.draw(y, limit=10).summary
+    boxes, arrows, number = P.folded(y, 10)
+    assert firsts(boxes) == ["x", "w", "multiply(x, w)", "add(·, 1)", ["4,998 more, as below:", "multiply, add"], "multiply(·, w)", "add(·, 1)"]
+    assert sorted(arrows) == [(0, 2), (1, 2), (1, 4), (1, 5), (2, 3), (3, 4), (4, 5), (5, 6)]
+    assert len(number) == 10_002
+    svg, _ = read(P.draw(y, limit=10))
     assert sum("stroke-dasharray" in r.attrib for r in svg.iter(f"{SVG}rect")) == 1
+    assert "9,996 folded" in P.draw(y, limit=10).summary
 
 
-def test_large_graphs_do_not_freeze():
-    y = chain(5_000)
+def test_small_graphs_are_not_folded():
+    y = chain(6)
+    assert firsts(P.folded(y, 14)[0]).count("add(·, 1)") == 6 and not [b for b in P.folded(y, 14)[0] if isinstance(b, P.Fold)]
+    assert [b.lines for b in P.folded(y, 13)[0] if isinstance(b, P.Fold)] == [["4 more, as below:", "multiply, add"]]
+
+
+def test_folds_hold_the_leaves_that_only_they_use():
+    x = Tensor(np.ones(2), name="x")
+    for k in range(20): x = np.tanh(x * Tensor(np.ones(2), name=f"w{k}"))
+    boxes, _, number = P.folded(x, 8)
+    assert firsts(boxes)[:2] == ["x", "w0"] and ["18 more, as below:", "multiply, tanh", "with 18 leaves"] in firsts(boxes)
+    assert len(number) == 61
+
+
+def test_loops_in_loops():
+    W, total = Tensor(np.eye(2), name="W"), 0.0
+    for _ in range(30):
+        x = Tensor(np.ones(2))
+        for _ in range(5): x = np.tanh(W @ x)
+        total = total + x.sum()
+    said = [b.lines[:2] for b in P.folded(total, 10)[0] if isinstance(b, P.Fold)]
+    assert any(lines[0] == "28 more, as below:" or lines[0] == "29 more, as below:" for lines in said)
+    assert len(P.folded(total, 10)[0]) <= 16
+
+
+def test_steps_with_a_source_of_their_own_repeat():
+    "An argument from the same place in every step, or from as far back"
+    h = np.exp(Tensor(1.0, name="a"))
+    y = h * 1
+    for _ in range(50): y = y * h
+    assert [b.lines[0] for b in P.folded(y, 5)[0] if isinstance(b, P.Fold)] == ["49 more, as below:"]
+    made = [h]
+    for k in range(50): made.append(made[-1] * made[7 * k * k % (k + 1)])  # from all over the place
+    assert "earlier" in [b.lines[0].split()[-1] for b in P.folded(made[-1], 5)[0] if isinstance(b, P.Fold)]
+
+
+def test_other_shapes_and_calls_are_not_repetitions():
+    x = Tensor(np.ones(1), name="x")
+    for _ in range(20): x = np.concatenate([x, x[:1]])
+    assert [b.lines for b in P.folded(x, 6)[0] if isinstance(b, P.Fold)] == [["34 earlier"]]
+
+
+def random_graph(seed, count):
+    rng, made = np.random.default_rng(seed), [Tensor(1.0, name="a"), Tensor(0.5)]
+    fs = [np.add, np.multiply, np.subtract, np.maximum]
+    for _ in range(count): made.append(fs[rng.integers(4)](made[-1], made[rng.integers(max(0, len(made) - 50), len(made))]))
+    return made[-1]
+
+
+@pytest.mark.parametrize("show", ["draw", "replay", "_repr_html_"])
+@pytest.mark.parametrize("make", [lambda: chain(5_000), lambda: random_graph(0, 10_000)], ids=["a loop", "no repetition"])
+def test_large_graphs_do_not_freeze(show, make):
+    y = make()
     start = time.process_time()
-    drawing = P.draw(y)
-    assert time.process_time() - start < 5  # takes about a tenth of a second
-    assert len(drawing.svg) < 100_000
+    shown = getattr(P, show)(y) if hasattr(P, show) else y._repr_html_()
+    assert time.process_time() - start < 5  # takes one or two tenths of a second
+    assert len(shown if isinstance(shown, str) else shown._repr_html_()) < 100_000
+
+
+def test_calls_with_more_arguments_than_anyone_reads():
+    leaves = [Tensor([float(i)], name=f"p{i}") for i in range(3000)]
+    boxes, arrows, number = P.folded(np.concatenate(leaves), 40)
+    assert firsts(boxes)[:2] == [["2,994 more leaves"], "p0"] and len(boxes) == 8 and len(arrows) == 7
+    assert firsts(boxes)[-1] == "join(p0, p1, p2, p3, p4, p5, ... 3,000 in all, axis=0)"
+    assert len(P.draw(np.concatenate(leaves)).svg) < 10_000
 
 
 def test_a_graph_with_more_leaves_than_anyone_reads():
     total = sum(Tensor(1.0, name=f"p{i}") for i in range(300))
     _, boxes = read(P.draw(total, limit=10))
-    assert len(boxes) <= 21
+    assert len(boxes) <= 11 and any("with 298 leaves" in box for box in boxes)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 12), st.integers(0, 99))
-def test_folding_keeps_arrows_downwards(limit, seed):
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:overflow")
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 12), st.integers(0, 999), st.integers(1, 6), st.integers(1, 12))
+def test_folding_keeps_arrows_downwards_and_loses_nothing(limit, seed, step, times):
+    "Random steps, repeated: whatever is folded, no box comes before what it needs, and every Tensor has its box"
     rng, made = np.random.default_rng(seed), [Tensor(1.0, name="a"), Tensor(1.0)]
-    for _ in range(15): made.append(made[rng.integers(len(made))] * made[rng.integers(len(made))])
-    boxes, arrows, hidden = P.folded(made[-1], limit)
+    pattern = [(rng.integers(3), rng.integers(1, 6)) for _ in range(step)]
+    for _ in range(times):
+        for f, back in pattern: made.append((np.add, np.multiply, np.maximum)[f](made[-1], made[-min(back, len(made))]))
+        if rng.random() < 0.1: made.append(made[0] * made[-1])
+    boxes, arrows, number = P.folded(made[-1], limit)
     assert all(a < b for a, b in arrows)
-    assert len(boxes) - bool(hidden) + hidden == len(topological_order(made[-1]))
-    assert boxes.count(None) == bool(hidden)
+    assert set(number) == set(topological_order(made[-1]))
+    assert all(boxes[i] is t or isinstance(boxes[i], P.Fold) for t, i in number.items())
+    assert {(number[a], number[t]) for t in number for a in t.args if isinstance(a, Tensor)} - {(i, i) for i in range(len(boxes))} == set(arrows)
     read(P.draw(made[-1], limit))
+    assert P.replay(made[-1], limit=limit).steps >= 2
+
+
+# ---------------------------------------------------------------- a Tensor's view
+
+def test_a_leaf_has_no_graph_and_a_result_has():
+    a = Tensor(2.0, name="a")
+    assert "<svg" not in a._repr_html_()
+    html = (a * 3)._repr_html_()
+    assert "<details open>" in html and html.count("<svg") == 1 and "<table>" in html
+    assert "<details>" in chain(100)._repr_html_() and "Graph of 6 Tensors, and 196 folded" in chain(100)._repr_html_()
+
+
+def test_the_view_of_a_huge_graph_gives_up_early():
+    y = chain(P.MANY)
+    start = time.process_time()
+    assert "more than 20,000 Tensors" in y._repr_html_() and "<svg" not in y._repr_html_()
+    assert time.process_time() - start < 1  # takes a hundredth of a second
+
+
+# ---------------------------------------------------------------- replay
+
+def loss_of_training():
+    rng = np.random.default_rng(1)
+    W, b = Tensor(rng.normal(size=(6, 3)), name="W"), Tensor(np.zeros(3), name="b")
+    return cross_entropy(np.tanh(rng.random((4, 6)) @ W + b), np.array([0, 1, 2, 0])), [W, b]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_visits_are_the_sweep(seed):
+    y = random_graph(seed, 30)
+    found = {}
+    for t, q, handed in P.visits(y):
+        assert t is y or q == found[t]
+        for i, term, before, now in handed:
+            a = t.args[i]
+            assert found.get(a) == before and now == (term if before is None else before + term)
+            found[a] = now
+    nodes = [t for t in topological_order(y) if t is not y]
+    assert [found.get(t, 0.0) for t in nodes] == gradients(y, nodes)
+
+
+def test_visits_of_arrays_and_their_errors():
+    loss, leaves = loss_of_training()
+    found = {t.args[i]: now for t, q, handed in P.visits(loss) for i, _, _, now in handed}
+    for leaf, expected in zip(leaves, gradients(loss, leaves)): assert np.array_equal(found[leaf], expected)
+    broken = primitive(lambda x: x)
+    defvjp(broken, lambda g, y, x: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as caught: list(P.visits(broken(Tensor(1.0))))
+    assert "while differentiating" in caught.value.__notes__[0]
+
+
+def parsed(figure):
+    "The figure's items: visited box, lit lines, adjoints; and its text"
+    html = re.sub(r"<script>.*?</script>|<style>.*?</style>", "", figure.html, flags=re.S)
+    root = ElementTree.fromstring(html.replace("<br>", "<br/>").replace("<nav hidden>", '<nav hidden="">').replace('aria-label="step of the backward sweep">', 'aria-label="sweep"/>'))
+    return root, [(int(li.get("data-box")), [int(k) for k in li.get("data-lit").split()], json.loads(li.get("data-adjoints")), "".join(li.itertext())) for li in root.iter("li")]
+
+
+def test_replay_tells_the_accumulation():
+    a, b = Tensor(3.0, name="a"), Tensor(4.0, name="b")
+    y = a * b + a
+    y.name = "y"
+    root, steps = parsed(P.replay(y))
+    assert len(steps) == 4 == P.replay(y).steps
+    assert [s[0] for s in steps] == [3, 3, 2, -1]
+    assert [s[2] for s in steps] == [{"3": "1"}, {"2": "1", "0": "1"}, {"0": "5", "1": "3"}, {}]
+    assert "had 1, gets 4, now 5" in steps[2][3] and "its first term: 3" in steps[2][3]
+    formulas = [m.get("alttext") for m in root.iter("math")]
+    assert r"\bar{a} \leftarrow \bar{a} + \bar{t_{1}} \cdot b" in formulas and r"\bar{b} \leftarrow \bar{t_{1}} \cdot a" in formulas
+    assert len(steps[1][1]) == 4  # one line to the product, and to `a`, past the product, one in three pieces
+    assert a.grad is None and y.grad is None
+
+
+def test_lit_lines_lead_to_the_box_that_is_visited():
+    y = random_graph(3, 12)
+    boxes, arrows, number = P.folded(y, 40)
+    plan = P.planned([["box"] for _ in boxes], P.kinds_of(boxes), arrows)
+    _, steps = parsed(P.replay(y, limit=40))
+    for box, lit, _, _ in steps[1:-1]:
+        ends = [plan.wires[k][0] for k in lit if plan.wires[k][2] == box]
+        assert sorted(set(ends)) == sorted({number[a] for a in boxes[box].args if isinstance(a, Tensor)})
+        assert all(plan.wires[k][2] in (box, None) for k in lit)
+
+
+def test_replay_asks_nothing_of_a_network_or_a_kernel():
+    html = P.replay(loss_of_training()[0]).html
+    assert not re.search(r"https?:(?!//www\.w3\.org/2000/svg)|src=|@import|url\(|fetch|import\(|requirejs|Jupyter", html)
+    assert html.count("<figure") == html.count("</figure>") == html.count("<script>") == 1
+    assert len(html) < 15_000 and "$" not in html.replace("${", "")
+
+
+def test_replay_of_folds_in_one_step_each():
+    figure = P.replay(chain(2_000), limit=8)
+    _, steps = parsed(figure)
+    assert len(steps) == 7 and "1,998 more, as below: multiply, add" in steps[3][3] and "through 3,996 calls" in steps[3][3]
+    assert steps[-1][3].count("=") == 2
+    y = chain(2_000)
+    w = next(t for t in topological_order(y) if t.name == "w")
+    said = {k: v for s in steps for k, v in s[2].items()}
+    assert said["1"] == f"{gradients(y, w):.4g}"
+
+
+def test_replay_of_names_that_are_markup():
+    a = Tensor(2.0, name="<script>alert(1)</script>")
+    html = P.replay(a * a * Tensor(1.0, name="x\"y&'")).html
+    assert "<script>alert" not in html
+    parsed(P.replay(a * a))
+
+
+@pytest.mark.parametrize("make", [lambda x: np.linalg.inv(x), lambda x: np.linalg.eigh(x + x.T)[0], lambda x: np.sort(x), lambda x: np.einsum("ij,kj->ik", x, x), lambda x: np.fft.fft(x).real,
+                                  lambda x: np.where(x > 0, x, 0), lambda x: x[:, :2], lambda x: np.concatenate([x, x]), lambda x: np.std(x, axis=0), lambda x: x.at[0].set(1.0), lambda x: np.linalg.svd(x)[1]])
+def test_any_rule_can_be_replayed(make):
+    x = Tensor(np.random.default_rng(0).normal(size=(3, 3)), name="x")
+    _, steps = parsed(P.replay(make(x).sum(), limit=40))
+    assert not any("the rule of" in text for *_, text in steps)  # which stands where no formula was found
+
+
+def test_saved_pages_stand_alone(tmp_path):
+    P.replay(Tensor(1.0, name="é") * 2).save(tmp_path / "sweep.html")
+    page = (tmp_path / "sweep.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>") and 'charset="utf-8"' in page and "é" in page
+
+
+# ---------------------------------------------------------------- formulas
+
+@pytest.mark.parametrize("call, latex", [
+    (lambda x, y: x * y, [r"\bar{z} \cdot y", r"\bar{z} \cdot x"]),
+    (lambda x, y: x - y, [r"\bar{z}", r"-\bar{z}"]),
+    (lambda x, y: x / y, [r"\frac{\bar{z}}{y}", None]),
+    (lambda x, y: x @ y, [r"\bar{z}\,y^{\top}", r"x^{\top}\,\bar{z}"]),
+    (lambda x, y: np.exp(x), [r"\bar{z} \cdot z"]),
+    (lambda x, y: np.tanh(x), [r"\bar{z} \cdot \left(1 - z \cdot z\right)"]),
+    (lambda x, y: np.sin(x), [r"\bar{z} \cdot \mathrm{cos}(x)"]),
+])
+def test_rules_as_formulas(call, latex):
+    x, y = Tensor(np.full((2, 2), 0.5), name="x"), Tensor(np.full((2, 2), 2.0), name="y")
+    z = call(x, y)
+    z.name = "z"
+    called = P.Called([x, y, z], {})
+    for i, expected in enumerate(latex):
+        f = P.rule_formula(z, i, np.ones((2, 2)), called)
+        assert expected is None or f.latex == expected
+        ElementTree.fromstring(f.whole())
+
+
+def test_a_formula_says_when_the_sweep_sums():
+    z = Tensor(np.ones((2, 3)), name="x") + Tensor(np.ones(3), name="b")
+    f = P.rule_formula(z, 1, np.ones((2, 3)), P.Called([*z.args, z], {}))
+    assert f.latex == r"\mathrm{sum_to}(\bar{t_{1}}, \texttt{(3,)})".replace("sum_to", r"sum\_to")
+
+
+def test_formulas_that_nobody_would_read_are_not_written():
+    long = primitive(lambda x: x)
+    def rule(g, y, x):
+        for _ in range(60): g = g * x
+        return g
+    defvjp(long, rule)
+    z = long(Tensor(1.0, name="x"))
+    assert "the rule of" in P.rule_formula(z, 0, 1.0, P.Called([*z.args, z], {})).mathml
+
+
+@pytest.mark.parametrize("name, latex", [("x", "x"), ("v1", "v_{1}"), ("logits", r"\mathrm{logits}"), ("W_2", "W_{2}"), ("a_b", r"\texttt{a\_b}"), ("50%", r"\texttt{50\%}")])
+def test_symbols(name, latex): assert P.symbol(name).latex == latex
+
+
+def test_names_in_a_replay_are_all_different():
+    a, b = Tensor(1.0, name="t1"), Tensor(2.0)
+    y = a * b
+    assert list(P.Called([a, b, y], {}).values()) == ["t1", "t2", "t3"]
 
 
 def test_saved_files_stand_alone(tmp_path):
