@@ -12,13 +12,14 @@ from operator import index as as_int
 from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
-from .tensor import Tensor, defvjp, entries, implements, method, primitive, raw, record, refusal
+from .tensor import Tensor, brief, defvjp, entries, implements, label, method, primitive, raw, record, refusal
 import autodiffnb.elementwise
 
 # %% auto #0
 __all__ = ['kept_shape', 'with_kept_axes', 'spread', 'as_shape', 'reshape', 'cast', 'astype', 'settings', 'prepared',
-           'number_reduced', 'one_over', 'counted', 'extreme_vjp', 'extreme', 'freedom', 'deviations', 'running',
-           'along', 'product_before', 'product_of_others', 'recurrence', 'cumprod_vjp', 'without_nan']
+           'first_number', 'number_reduced', 'one_over', 'counted', 'extreme_vjp', 'extreme', 'freedom', 'for_spread',
+           'deviations', 'running', 'along', 'product_before', 'product_of_others', 'recurrence', 'cumprod_vjp',
+           'without_nan']
 
 # %% ../nbs/04_reduction.ipynb #c7b798b3
 def kept_shape(shape: tuple[int, ...], axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
@@ -100,11 +101,17 @@ def prepared(fn, a, dtype=None, out=None, where=True, fill=0):
         a = a.astype(dtype)
     return a if where is True else np.where(np.broadcast_to(raw(where), a.shape), a, fill)
 
+def first_number(fn, initial, dtype):
+    "`initial=` of the reduction `fn` as a number of this dtype, which is what the result has."
+    if np.ndim(initial): raise ValueError(f"{label(fn)}: initial: expected a number, got shape {np.shape(initial)}")
+    if np.iscomplexobj(initial) and dtype.kind != "c": raise TypeError(f"{label(fn)}: initial: expected a real number for an array of {dtype}, got {brief(initial)}")
+    return initial.astype(dtype) if hasattr(initial, "astype") else initial
+
 # %% ../nbs/04_reduction.ipynb #699f35e1
 @implements(np.sum)
 def _sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=0, where=True):
     y = record(np.sum, (prepared(np.sum, a, dtype, out, where),), settings(axis=axis, keepdims=keepdims))
-    return y if type(initial) is int and initial == 0 else y + initial
+    return y if initial is None or type(initial) is int and initial == 0 else y + first_number(np.sum, initial, y.dtype)
 
 # %% ../nbs/04_reduction.ipynb #edaebd10
 def number_reduced(shape: tuple[int, ...], axis: int | tuple[int, ...] | None) -> int:
@@ -145,6 +152,7 @@ defvjp(np.min, extreme_vjp)
 def extreme(fn, larger, a, axis=None, out=None, keepdims=False, initial=None, where=True):
     "`np.max` or `np.min` of a Tensor; `larger` is the ufunc that compares two numbers."
     if initial is None and where is not True: raise ValueError(f"{fn.__name__}: where= needs initial=, for where nothing is left")
+    if initial is not None: initial = first_number(fn, initial, a.dtype)
     a = prepared(fn, a, None, out, where, initial)
     if initial is None: return record(fn, (a,), settings(axis=axis, keepdims=keepdims))
     if number_reduced(a.shape, axis) == 0: return np.sum(a, axis=axis, keepdims=keepdims) + initial
@@ -164,6 +172,12 @@ def freedom(x, axis, ddof) -> float:
     "The number of values less `ddof`, which NumPy does not let go below zero."
     return max(number_reduced(x.shape, axis) - ddof, 0)
 
+def for_spread(fn, a, dtype, out, where, ddof):
+    "The argument of the variance `fn`, and `ddof` as a Python number, which leaves float32 what it is."
+    if dtype is not None and np.iscomplexobj(a) != (np.dtype(dtype).kind == "c"):
+        raise refusal(fn, f"dtype={np.dtype(dtype)} for numbers of {a.dtype}: it may change their precision, and not whether they are complex")
+    return prepared(fn, a, dtype, out, where), getattr(ddof, "item", lambda: ddof)()
+
 def deviations(x, axis):
     "The (complex conjugate of the) distance of each number from the mean."
     return np.conjugate(x - np.mean(x, axis=axis, keepdims=True))
@@ -176,7 +190,7 @@ defvjp(np.std, lambda g, y, x, axis=None, keepdims=False, ddof=0:
 # %% ../nbs/04_reduction.ipynb #1ef49bcc
 @implements(np.var)
 def _var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True, mean=None, correction=None):
-    a, ddof = prepared(np.var, a, dtype, out, where), ddof if correction is None else correction
+    a, ddof = for_spread(np.var, a, dtype, out, where, ddof if correction is None else correction)
     if where is True and mean is None: return record(np.var, (a,), settings(axis=axis, keepdims=keepdims, ddof=ddof or None))
     centre = np.mean(a, axis=axis, keepdims=True, where=where) if mean is None else mean
     d = prepared(np.var, a - centre, where=where)
@@ -184,7 +198,7 @@ def _var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=Tr
 
 @implements(np.std)
 def _std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True, mean=None, correction=None):
-    a, ddof = prepared(np.std, a, dtype, out, where), ddof if correction is None else correction
+    a, ddof = for_spread(np.std, a, dtype, out, where, ddof if correction is None else correction)
     if where is True and mean is None: return record(np.std, (a,), settings(axis=axis, keepdims=keepdims, ddof=ddof or None))
     return np.sqrt(np.var(a, axis=axis, ddof=ddof, keepdims=keepdims, where=where, mean=mean))
 
@@ -221,7 +235,7 @@ def _prod(a, axis=None, dtype=None, out=None, keepdims=False, initial=1, where=T
     a = prepared(np.prod, a, dtype, out, where, fill=1)
     for n in sorted(normalize_axis_tuple(axis, a.ndim), reverse=True) if isinstance(axis, tuple) else (axis,):
         a = record(np.prod, (a,), settings(axis=n, keepdims=keepdims))
-    return a if type(initial) is int and initial == 1 else a * initial
+    return a if initial is None or type(initial) is int and initial == 1 else a * first_number(np.prod, initial, a.dtype)
 
 # %% ../nbs/04_reduction.ipynb #6376f1e6
 def recurrence(u, a, axis):
@@ -242,16 +256,10 @@ def cumprod_vjp(g, y, x, axis):
 defvjp(np.cumprod, cumprod_vjp)
 
 # %% ../nbs/04_reduction.ipynb #b9adc3fd
-@implements(np.average)
-def _average(a, axis=None, weights=None, returned=False, *, keepdims=False):
-    if returned: raise refusal(np.average, "returned= is not supported; sum the weights with np.sum(weights)")
-    if weights is None: return np.mean(a, axis=axis, keepdims=keepdims)
-    if np.shape(weights) != np.shape(a):
-        lengths = [n if kept == 1 else 1 for n, kept in zip(np.shape(a), kept_shape(np.shape(a), axis))]
-        weights = np.broadcast_to(np.reshape(weights, lengths), np.shape(a))
-    return np.sum(a * weights, axis=axis, keepdims=keepdims) / np.sum(weights, axis=axis, keepdims=keepdims)
-
-def without_nan(fn, a, *args, **settings): return fn(a, *args, where=~np.isnan(a), **settings)
+def without_nan(fn, a, *args, where=True, **settings):
+    "The reduction `fn` of the numbers in `a` that are not nan."
+    if len(args) == 6: *args, where = args      # the seventh of np.nansum
+    return fn(a, *args, where=np.logical_and(~np.isnan(a), raw(where)), **settings)
 
 for nan, fn in ((np.nansum, np.sum), (np.nanprod, np.prod), (np.nanmean, np.mean), (np.nanvar, np.var), (np.nanstd, np.std)):
     entries[nan] = partial(without_nan, fn)

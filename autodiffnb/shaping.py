@@ -16,11 +16,11 @@ from .tensor import Tensor, constants, defvjp, entries, implements, method, prim
 from .reduction import along, as_shape, cast, settings
 
 # %% auto #0
-__all__ = ['SIMPLE', 'scatters', 'inverse_permutation', 'phantom', 'permuted', 'reshaped', 'transpose', 'flatten', 'join', 'pile',
-           'slice_of_join', 'joined', 'columns', 'joined_after', 'pieces', 'index_parts', 'is_basic', 'names_once',
-           'scatter_numpy', 'spelled_out', 'scatter_by_asking', 'scatter_add', 'getitem', 'raising', 'as_places',
-           'sorted_by', 'moved', 'clip', 'selection_shape', 'written', 'survivors', 'replace', 'At', 'Places', 'rounds',
-           'changed_by']
+__all__ = ['SIMPLE', 'scatters', 'inside', 'sides', 'inverse_permutation', 'phantom', 'permuted', 'reshaped', 'transpose',
+           'flatten', 'join', 'pile', 'slice_of_join', 'joined', 'columns', 'joined_after', 'pieces', 'index_parts',
+           'is_basic', 'names_once', 'scatter_numpy', 'spelled_out', 'scatter_by_asking', 'scatter_add', 'getitem',
+           'as_places', 'sorted_by', 'compress', 'moved', 'ramp', 'turned', 'statistic', 'pairs', 'padded', 'clip',
+           'selection_shape', 'written', 'survivors', 'replace', 'At', 'Places', 'rounds', 'changed_by']
 
 # %% ../nbs/05_shaping.ipynb #1f5ae505
 def inverse_permutation(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -93,8 +93,8 @@ defvjp(pile, each=lambda i, g, y, *arrays, axis: g[(slice(None),) * (axis % len(
 def joined(fn, how, arrays, axis=0, out=None, *, dtype=None, casting=None):
     "`fn`, which is `np.concatenate` or `np.stack`, of a sequence of arrays."
     if out is not None: raise refusal(fn, "out= writes into an array; use the value that is returned")
-    if casting is not None: raise refusal(fn, "casting= is not supported; use .astype")
     arrays = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
+    if dtype is not None: np.concatenate([np.empty(0, a.dtype) for a in arrays], dtype=dtype, casting=casting or "same_kind")    # may it be cast?
     if axis is None: arrays, axis = [np.reshape(a, -1) for a in arrays], 0
     y = how(*arrays, axis=axis)
     return y if dtype is None else y.astype(dtype)
@@ -209,18 +209,17 @@ def __getitem__(self, index):
     return getitem(self, index)
 
 # %% ../nbs/05_shaping.ipynb #05fa3fa6
-def raising(fn, out, mode):
-    "Refuse the keywords of `np.take` that are not supported."
-    if out is not None: raise refusal(fn, "out= writes into an array; use the value that is returned")
-    if mode != "raise": raise refusal(fn, f"mode={mode!r} is not supported, only 'raise'; wrap or clip the indices")
-
 def as_places(indices): return indices if hasattr(indices, "shape") else np.asarray(indices, int)
+
+inside = {"raise": lambda places, n: places, "wrap": lambda places, n: places % n, "clip": lambda places, n: np.clip(places, 0, n - 1)}
 
 @implements(np.take)
 def _take(a, indices, axis=None, out=None, mode="raise"):
-    raising(np.take, out, mode)
-    if axis is None: return np.reshape(a, -1)[as_places(indices)]
-    return a[(slice(None),) * normalize_axis_tuple(axis, a.ndim)[0] + (as_places(indices),)]
+    if out is not None: raise refusal(np.take, "out= writes into an array; use the value that is returned")
+    if mode not in inside: raise ValueError(f"take: mode: expected one of {', '.join(inside)}, got {mode!r}")
+    if axis is None: a, axis = np.reshape(a, -1), 0
+    axis = normalize_axis_tuple(axis, a.ndim)[0]
+    return a[(slice(None),) * axis + (inside[mode](as_places(indices), a.shape[axis]),)]
 
 @implements(np.take_along_axis)
 def _take_along_axis(arr, indices, axis=-1):
@@ -230,13 +229,13 @@ def _take_along_axis(arr, indices, axis=-1):
     return arr[tuple(grid)]
 
 # %% ../nbs/05_shaping.ipynb #9022627a
-def sorted_by(order, a, *args, axis=-1, **params):
-    "The numbers of `a` in the order that `order` finds."
+def sorted_by(found, a, *args, axis=-1, **params):
+    "The numbers of `a` in the order that `found` returns."
     if axis is None: a, axis = np.reshape(a, -1), -1
-    return np.take_along_axis(a, order(a, *args, axis=axis, **params), axis)
+    return np.take_along_axis(a, found(a, *args, axis=axis, **params), axis)
 
-entries[np.sort] = lambda a, axis=-1, **params: sorted_by(np.argsort, a, axis=axis, **params)
-entries[np.partition] = lambda a, kth, axis=-1, **params: sorted_by(np.argpartition, a, kth, axis=axis, **params)
+entries[np.sort] = lambda a, axis=-1, kind=None, order=None, **params: sorted_by(np.argsort, a, axis=axis, kind=kind, order=order, **params)
+entries[np.partition] = lambda a, kth, axis=-1, kind="introselect", order=None: sorted_by(np.argpartition, a, kth, axis=axis, kind=kind, order=order)
 
 # %% ../nbs/05_shaping.ipynb #24f474d2
 @implements(np.flip)
@@ -247,6 +246,11 @@ def _flip(m, axis=None):
 @implements(np.compress)
 def _compress(condition, a, axis=None, out=None): return np.take(a, np.flatnonzero(condition), axis, out)
 
+@method
+def compress(self, condition: Any, axis: int | None = None, out: None = None) -> Tensor:
+    "What stands along `axis` where `condition` is true."
+    return np.compress(condition, self, axis, out)
+
 entries[np.flipud] = lambda m: np.flip(m, 0)
 entries[np.fliplr] = lambda m: np.flip(m, 1)
 entries[np.extract] = lambda condition, arr: np.reshape(arr, -1)[np.flatnonzero(condition)]
@@ -254,6 +258,7 @@ entries[np.extract] = lambda condition, arr: np.reshape(arr, -1)[np.flatnonzero(
 @implements(np.diff)
 def _diff(a, n=1, axis=-1):
     axis = normalize_axis_tuple(axis, a.ndim)[0]
+    if n < 0: raise ValueError(f"diff: n: expected 0 or more, got {n}")
     for _ in range(n): a = a[along(axis, 1, None)] - a[along(axis, -1)]
     return a
 
@@ -272,15 +277,47 @@ def _trace(a, offset=0, axis1=0, axis2=1, dtype=None, out=None):
     return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype, out=out)
 
 # %% ../nbs/05_shaping.ipynb #8773f471
-@implements(np.pad)
-def _pad(array, pad_width, mode="constant", constant_values=0, **params):
-    if mode in ("edge", "reflect", "symmetric", "wrap"): return moved(np.pad, array, pad_width, mode, **params)
-    if mode != "constant": raise refusal(np.pad, f"mode={mode!r} has no rule; 'constant', 'edge', 'reflect', 'symmetric' and 'wrap' have")
-    before = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2))[:, 0]
-    fill = np.pad(np.zeros(array.shape, array.dtype), pad_width, constant_values=constant_values)
-    y = scatter_add(array, index=tuple(slice(int(b), int(b) + n) for b, n in zip(before, array.shape)), shape=fill.shape)
-    return y if type(constant_values) is int and constant_values == 0 else y + fill
+def ramp(x, n, axis, end):
+    "Steps from `end` up to the first of `x`, one below it."
+    steps = np.reshape(np.arange(n), (n,) + (1,) * (x.ndim - axis - 1)).astype(np.finfo(x.dtype).dtype)
+    return end + (x[along(axis, 0, 1)] - end) / max(n, 1) * steps
 
+def turned(skip, x, n, axis, _):
+    "The next numbers of `x`, turned around the first; if not `skip`, that one is said twice."
+    if n > x.shape[axis] - skip: raise refusal(np.pad, f"reflect_type='odd' has a rule up to a width of {x.shape[axis] - skip} here, got {n}; pad twice")
+    return 2 * x[along(axis, 0, 1)] - np.flip(x[along(axis, skip, n + skip)], axis)
+
+def statistic(fn, x, n, axis, length):
+    "`fn` of the first numbers of `x`, `n` times."
+    return np.broadcast_to(fn(x[along(axis, length)], axis=axis, keepdims=True), (*x.shape[:axis], n, *x.shape[axis + 1:]))
+
+sides = {"linear_ramp": ramp, "reflect": partial(turned, 1), "symmetric": partial(turned, 0)}    # what stands before `x`: (x, n, axis, setting)
+sides |= {name: partial(statistic, fn) for name, fn in dict(maximum=np.max, minimum=np.min, mean=np.mean, median=np.median).items()}
+
+# %% ../nbs/05_shaping.ipynb #7e489f8c
+def pairs(given, ndim: int) -> list:
+    "What is given once, as a pair, or as a pair for each axis: as a pair for each axis."
+    if isinstance(given, dict): return pairs([np.broadcast_to(given.get(n, given.get(n - ndim, 0)), 2) for n in range(ndim)], ndim)
+    return np.broadcast_to(np.asarray(given, object), (ndim, 2)).tolist()
+
+def padded(a, pad_width, mode, **params):
+    "`a` with what `sides` says at each end of each axis."
+    np.pad(np.ones([min(n, 1) for n in a.shape]), pad_width, mode, **params)    # raises what NumPy does
+    given = pairs(params.get("end_values", 0) if mode == "linear_ramp" else params.get("stat_length"), a.ndim)
+    for axis, ((n, m), (first, last)) in enumerate(zip(pairs(pad_width, a.ndim), given)):
+        a = np.concatenate([sides[mode](a, n, axis, first), a, np.flip(sides[mode](np.flip(a, axis), m, axis, last), axis)], axis)
+    return a
+
+@implements(np.pad)
+def _pad(array, pad_width, mode="constant", **params):
+    if mode in ("edge", "wrap") or mode in ("reflect", "symmetric") and params.get("reflect_type") != "odd": return moved(np.pad, array, pad_width, mode, **params)
+    if mode in sides: return padded(array, pad_width, mode, **params)
+    if mode != "constant": raise refusal(np.pad, f"mode={mode!r} has no rule; 'constant', 'edge', 'wrap', {', '.join(map(repr, sides))} have")
+    fill = np.pad(np.zeros(array.shape, array.dtype), pad_width, **params)
+    y = scatter_add(array, index=tuple(slice(int(b), int(b) + n) for (b, _), n in zip(pairs(pad_width, array.ndim), array.shape)), shape=fill.shape)
+    return y + fill if params else y
+
+# %% ../nbs/05_shaping.ipynb #d68b066d
 @implements(np.diag)
 def _diag(v, k=0):
     if v.ndim != 1: return np.diagonal(v, k)
@@ -306,8 +343,11 @@ def clip(self, min: Any = None, max: Any = None, out: None = None) -> Tensor:
 
 @implements(np.select)
 def _select(condlist, choicelist, default=0):
-    for condition, choice in zip(reversed(condlist), reversed(choicelist)): default = np.where(condition, choice, default)
-    return default
+    if len(condlist) != len(choicelist) or not len(condlist): raise ValueError(f"select: expected as many choices as conditions, and one at least; got {len(choicelist)} and {len(condlist)}")
+    values = [x if type(x) in (int, float, complex) or hasattr(x, "dtype") else np.asarray(x) for x in (*choicelist, default)]
+    y = default
+    for condition, x in zip(reversed(condlist), values[-2::-1]): y = np.where(condition, x, y)
+    return y.astype(np.result_type(*[getattr(x, "dtype", x) for x in values]))
 
 # %% ../nbs/05_shaping.ipynb #aa954a3d
 def selection_shape(index, shape) -> tuple[int, ...]:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 from .tensor import Tensor, constants, defvjp, entries, implements, primitive, raw, record, refusal, refusals
-from .reduction import kept_shape, number_reduced, one_over, prepared, settings, with_kept_axes
+from .reduction import first_number, kept_shape, number_reduced, one_over, prepared, settings, with_kept_axes
 from .shaping import scatter_add
 import autodiffnb.contraction
 
 # %% auto #0
-__all__ = ['LINES', 'RANKS', 'HALFWAY', 'weighted_mean', 'SETS', 'equal_shares', 'ranked', 'ranked_vjp', 'in_rows', 'as_array',
-           'with_axes', 'recipe', 'between', 'interpolated', 'quantile', 'on_host', 'check_quantile', 'weights_like',
-           'nan_extreme', 'cumulative', 'observations', 'observation_weights', 'within_one', 'counted']
+__all__ = ['LINES', 'RANKS', 'HALFWAY', 'SETS', 'equal_shares', 'ranked', 'ranked_vjp', 'in_rows', 'as_array', 'with_axes',
+           'recipe', 'between', 'interpolated', 'quantile', 'on_host', 'check_quantile', 'weights_like', 'nan_extreme',
+           'cumulative', 'observations', 'observation_weights', 'within_one', 'counted']
 
 # %% ../nbs/12_statistics.ipynb #37492b95
 def equal_shares(g, y, x, axis=None, keepdims=False):
@@ -186,6 +186,7 @@ def nan_extreme(fn, larger, a, axis=None, out=None, keepdims=False, initial=None
     "`np.nanmax` or `np.nanmin` of a Tensor; `larger` is the ufunc that compares two numbers."
     if initial is None and where is not True: raise ValueError(f"{fn.__name__}: where= needs initial=, for where nothing is left")
     a = prepared(fn, a, None, out, where, np.nan)
+    if initial is not None: initial = first_number(fn, initial, a.dtype)
     if initial is not None and number_reduced(a.shape, axis) == 0: return np.sum(a, axis=axis, keepdims=keepdims) + initial
     y = record(fn, (a,), settings(axis=axis, keepdims=keepdims))
     return y if initial is None else np.where(np.isnan(y), initial, larger(y, initial))
@@ -216,18 +217,17 @@ for name, running, first in (("cumulative_sum", np.cumsum, 0), ("cumulative_prod
     if hasattr(np, name): entries[getattr(np, name)] = partial(cumulative, getattr(np, name), running, first)
 
 # %% ../nbs/12_statistics.ipynb #091bb923
-weighted_mean = entries[np.average]
-
 @implements(np.average)
 def _average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     a = as_array(a)
-    if weights is not None:
-        weights = weights_like(a, weights, axis)
-        if on_host(weights) and np.any(np.sum(raw(weights), axis=axis) == 0): raise ZeroDivisionError("average: the weights sum to zero")
-    y = weighted_mean(a, axis, weights, keepdims=keepdims)
-    if not returned: return y
-    if weights is None: return y, np.full_like(raw(y), number_reduced(a.shape, axis))
-    return y, np.sum(weights, axis=axis, keepdims=keepdims)
+    if weights is None:
+        y = np.mean(a, axis=axis, keepdims=keepdims)
+        return (y, np.full_like(raw(y), number_reduced(a.shape, axis))) if returned else y
+    weights = weights_like(a, weights, axis)
+    total = np.sum(weights, axis=axis, keepdims=keepdims)
+    if on_host(weights) and np.any(raw(total) == 0): raise ZeroDivisionError("average: the weights sum to zero")
+    y = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+    return (y, total.astype(y.dtype)) if returned else y
 
 # %% ../nbs/12_statistics.ipynb #e58b4d4c
 def observations(m, y, rowvar, dtype):

@@ -256,7 +256,7 @@ def test_astype():
 
 @pytest.mark.parametrize("call, word", [
     (lambda t: np.sum(t, out=np.zeros(())), "out="), (lambda t: np.max(t, out=np.zeros(())), "out="), (lambda t: np.cumsum(t, out=np.zeros(6)), "out="),
-    (lambda t: np.reshape(t, -1, order="A"), "order="), (lambda t: np.average(t, returned=True), "returned="), (lambda t: np.ptp(t, out=np.zeros(())), "out="),
+    (lambda t: np.reshape(t, -1, order="A"), "order="), (lambda t: np.ptp(t, out=np.zeros(())), "out="),
     (lambda t: np.sum(t, colour=1), "colour"), (lambda t: np.var(t, out=np.zeros(())), "out="), (lambda t: np.cumsum(t, initial=1), "initial"),
 ])
 def test_unsupported_keywords_are_named(call, word):
@@ -306,3 +306,42 @@ def test_no_degrees_of_freedom_are_as_in_numpy():
     t = Tensor([2.0])
     with np.errstate(invalid="ignore"), pytest.warns(RuntimeWarning): y = np.var(t, ddof=1)
     with np.errstate(invalid="ignore"): assert np.isnan(y.value) and np.isnan(gradients(y, t)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64])
+@pytest.mark.parametrize("initial", [np.float64(0.3), np.array(0.7), np.int64(2), 0.25, True])
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "nansum", "nanprod", "nanmax", "nanmin"])
+def test_initial_does_not_widen_the_result(name, initial, dtype):
+    "A first number has the dtype of the others, as NumPy has it; one that NumPy refuses is refused by name."
+    f, x = getattr(np, name), np.array([[0.5, -1.25, 2.0], [0.125, 3.0, -0.75]]).astype(dtype)
+    if np.iscomplexobj(x) and name.endswith(("max", "min")): return
+    for params in (dict(), dict(axis=1), dict(axis=0, where=[True, False, True])):
+        got, expected = f(Tensor(x), initial=initial, **params), f(x, initial=initial, **params)
+        assert got.dtype == expected.dtype
+        np.testing.assert_allclose(got.value, expected, rtol=8 * np.finfo(dtype).eps)
+    with pytest.raises(ValueError, match=r"initial: expected a number, got shape \(2,\)"): f(Tensor(x), initial=np.ones(2))
+    if not np.iscomplexobj(x):
+        with pytest.raises(TypeError, match="initial: expected a real number"): f(Tensor(x), initial=2j)
+
+
+def test_no_initial_is_the_default():
+    for f in (np.sum, np.prod): same(f(Tensor(np.arange(3.0)), initial=None), f(np.arange(3.0), initial=None))
+
+
+@pytest.mark.parametrize("name", ["nansum", "nanprod", "nanmean", "nanvar", "nanstd"])
+def test_where_beside_nan(name):
+    "What is nan and what a mask leaves out are left out together."
+    f, x = getattr(np, name), np.array([[0.5, np.nan, 2.0, 1.5], [0.125, 3.0, np.nan, -0.75]])
+    for params in (dict(where=[True, True, False, True]), dict(axis=1, where=np.array([[True], [True]]), keepdims=True), dict(axis=0, where=True)):
+        same(f(Tensor(x), **params), f(x, **params))
+    mask = np.array([True, True, False, True])
+    check_grads(lambda t: f(np.where(np.isnan(x), np.nan, t), axis=1, where=mask))(np.nan_to_num(x))
+    if name in ("nansum", "nanprod"): same(f(Tensor(x), None, None, None, False, 0.5, mask), f(x, None, None, None, False, 0.5, mask))
+
+
+@pytest.mark.parametrize("name", ["var", "std", "nanvar", "nanstd"])
+def test_ddof_of_numpy_does_not_widen_the_result(name):
+    f, x = getattr(np, name), np.array([0.5, 1.5, 4.0], np.float32)
+    same(f(Tensor(x), ddof=np.int64(1)), f(x, ddof=np.int64(1)))
+    for dtype, a in ((complex, x), (float, x + 1j)):
+        with pytest.raises(TypeError, match="not whether they are complex"): f(Tensor(a), dtype=dtype)
