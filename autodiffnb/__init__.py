@@ -16,7 +16,7 @@ from autodiffnb import samples  # files its rules
 from autodiffnb import linalg  # files its rules
 from autodiffnb import fft  # files its rules
 from autodiffnb.program import compile
-from autodiffnb.picture import draw
+from autodiffnb.picture import draw, replay
 from autodiffnb.data import fashion_mnist, minibatches
 from autodiffnb.training import MLP, SGD, Adam, History, SoftmaxRegression, evaluate, fit, load, save
 
