@@ -5,7 +5,7 @@ from autodiffnb.tensor import Tensor, ancestors, defvjp, primitive, topological_
 from autodiffnb.backward import gradients, stop_gradient
 from autodiffnb.check import check_grads
 from autodiffnb import elementwise, reduction, shaping  # file their rules
-from autodiffnb.contraction import derivation, tensorcontract
+from autodiffnb.contraction import tensorcontract
 from autodiffnb.softmax import log_softmax, logsumexp, softmax
 from autodiffnb.loss import accuracy, cross_entropy, nll
 from autodiffnb.transforms import defjvp, elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
@@ -16,6 +16,7 @@ from autodiffnb import samples  # files its rules
 from autodiffnb import linalg  # files its rules
 from autodiffnb import fft  # files its rules
 from autodiffnb.program import compile
+from autodiffnb.derivations import derivation
 from autodiffnb.picture import draw, replay
 from autodiffnb.data import fashion_mnist, minibatches
 from autodiffnb.training import MLP, SGD, Adam, History, SoftmaxRegression, evaluate, fit, load, save
