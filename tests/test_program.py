@@ -46,6 +46,7 @@ DECIDING = {*"average cov corrcoef histogram histogram_bin_edges quantile percen
             "autodiffnb.workshop.python_number"}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("fn", [pytest.param(fn, id=name_of(fn)) for fn in table])
 def test_whole_table_has_the_bits_of_the_tape(fn):
     replayed = 0

@@ -101,11 +101,13 @@ def test_value_is_numpys(fn):
             np.testing.assert_allclose(got.value, expected, rtol=4 * np.finfo(dtype).eps, atol=4 * np.finfo(dtype).eps, err_msg=str(case))
 
 
+@pytest.mark.exhaustive
 @every_case
 def test_first_and_second_derivative_both_ways(fn, case):
     check_grads(case.call, order=case.order)(*case.arrays())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("fn, case", [p for p in CASES if p.values[1].complex and all(np.prod(shape) <= 6 for shape in p.values[1].shapes)])
 def test_complex_derivative(fn, case):
     check_grads(case.call, order=1)(*case.arrays(np.complex128))
@@ -164,6 +166,7 @@ def plainly_lazy(call, arrays):
     except Exception: return False
 
 
+@pytest.mark.exhaustive
 @every_function
 @pytest.mark.filterwarnings("ignore:The `numpy:FutureWarning")
 def test_dask_goes_through_lazily(fn, lazily):

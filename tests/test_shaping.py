@@ -171,6 +171,7 @@ def test_at_changes_what_numpy_would(data):
     same(Tensor(x).at[index].get(), x[index])
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("name", ["set", "add", "multiply", "divide", "min", "max"])

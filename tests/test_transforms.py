@@ -298,6 +298,7 @@ def test_higher_orders_of_arrays_by_check_grads():
 
 # --- forwards -----------------------------------------------------------------------------------------------------
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.complex128])
 @pytest.mark.parametrize("fn", [pytest.param(fn, id=label(fn)) for fn in table])
 def test_jvp_of_every_rule_is_that_of_the_transposed_sweep(fn, dtype):
@@ -416,6 +417,7 @@ def test_tangents_are_dropped_after_their_last_use():
 
 # --- batches ------------------------------------------------------------------------------------------------------
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", [np.float64, np.complex128])
 @pytest.mark.parametrize("fn", [pytest.param(fn, id=label(fn)) for fn in table])
 @pytest.mark.filterwarnings("ignore:All-NaN slice")
