@@ -48,8 +48,9 @@ __all__ = ['APART', 'MIDDLE', 'RADIUS', 'CREATES', 'TRUTH', 'SUM', 'SIGN', 'EACH
            'raised', 'whole_transpose', 'whole_product', 'triangle', 'whole_where', 'whole_item', 'same_numbers',
            'whole_reshape', 'whole_broadcast', 'mean_square', 'chosen_price', 'meant', 'made_of', 'key_of', 'Graph',
            'names_for', 'has_layout', 'shapes_to_try', 'random_arrays', 'adjoint_exists', 'rule_names',
-           'argument_names', 'named_arguments', 'tex_of_name', 'Formulas', 'RuleDerivation', 'aligned', 'agreement',
-           'array_tex', 'in_matrices', 'formula', 'bar', 'difference_proof', 'chosen_arrays', 'constants_of',
+           'argument_names', 'named_arguments', 'tex_of_name', 'Formulas', 'RuleDerivation', 'aligned', 'in_digits',
+           'agreement', 'array_tex', 'in_matrices', 'formula', 'bar', 'difference_proof', 'chosen_arrays',
+           'constants_of', 'arguments', 'letters_for', 'Record', 'recorded', 'symbols_for', 'styles_for',
            'rule_derivation', 'title_of', 'derivation']
 
 # %% ../nbs/18_derivation.ipynb #f1b8ddbc
@@ -258,7 +259,7 @@ def svg_line(*points: tuple[float, float]) -> str:
     (x0, y0), *bend, (x1, y1) = points
     return f'<path d="M{x0:.1f} {y0:.1f}{" Q%.1f %.1f" % bend[0] if bend else " L"} {x1:.1f} {y1:.1f}"/>'
 
-# %% ../nbs/18_derivation.ipynb #9f9f5ced
+# %% ../nbs/18_derivation.ipynb #85d1495f
 def legs_of(factors) -> dict[str, list[int]]:
     "For each index the factors that have it, once for each axis."
     ends = {}
@@ -281,7 +282,7 @@ def network(factors: tuple[Factor, ...], output: tuple[str, ...], label: str) ->
             middle = (place[a] + place[b]) / 2
             top = middle, MIDDLE + 2 * bend
             lines.append(svg_line(at_edge(place[a], top), top, at_edge(place[b], top)))
-            texts.append(svg_text(middle, MIDDLE + bend - 6, s, 12))
+            texts.append(svg_text(middle, (top[1] + at_edge(place[a], top)[1]) / 2 - 6, s, 12))
     for k, names in below.items():
         for m, s in enumerate(names):
             x = place[k] + (m - (len(names) - 1) / 2) * 26
@@ -452,7 +453,7 @@ def within(p: Piece, level: int) -> str:
     left, right = "[]" if p.level == TRUTH else "()"
     return rf"\left{left}{p.tex}\right{right}" if any(tall in p.tex for tall in (r"\frac", r"\sum", r"\prod", r"\left", "^{")) else f"{left}{p.tex}{right}"
 
-# %% ../nbs/18_derivation.ipynb #62119c28
+# %% ../nbs/18_derivation.ipynb #d81c52e5
 def combined(tex, level, fn, *pieces) -> Piece:
     "The piece whose number is `fn` of the numbers of `pieces`."
     return Piece(tex, level, lambda at: fn(*[p.number(at) for p in pieces]))
@@ -470,6 +471,7 @@ def plus(a: Piece, b: Piece, fn=np.add) -> Piece:
     if a.tex == "0": return combined(right if sign == "+" else "-" + right, BIG if sign == "+" else SIGN, fn, a, b)
     return combined(f"{within(a, SUM)} {sign} {right}", SUM, fn, a, b)
 
+# %% ../nbs/18_derivation.ipynb #9daa74a4
 NUMERAL = r"[\d.]+|\\frac\{\d+\}\{\d+\}"
 
 def times(a: Piece, b: Piece, dot=r"\,", fn=np.multiply) -> Piece:
@@ -521,7 +523,7 @@ def constant(x) -> Piece:
     level = SIGN if tex[0] == "-" else POWER if tex[0] == "\\" else PRODUCT if r"\cdot" in tex else ATOM
     return Piece(tex, SUM if "+" in tex or " -" in tex else level, lambda at: x)
 
-# %% ../nbs/18_derivation.ipynb #097f1858
+# %% ../nbs/18_derivation.ipynb #f685cbce
 def brackets(tex: str) -> str: return rf"\left({tex}\right)" if any(tall in tex for tall in (r"\frac", r"\sum", r"\prod", r"\left", "^{")) else f"({tex})"
 def truth(tex: str, fn): return lambda *p: combined(tex.format(*[within(q, SUM) for q in p]), TRUTH, fn, *p)
 def form(tex: str, level: int, fn, inner=SUM): return lambda *p: combined(tex.format(*[within(q, inner) for q in p]), level, fn, *p)
@@ -553,10 +555,10 @@ def truly(p: Piece) -> str:
     "A truth as part of a greater one: brackets around what is itself made of two."
     return brackets(p.tex) if r"\lor" in p.tex or r"\land" in p.tex else p.tex
 
-def negation(p: Piece) -> Piece: return combined(rf"\lnot {brackets(p.tex) if p.level == TRUTH else p.tex}", TRUTH, np.logical_not, p)
+def negation(p: Piece) -> Piece: return combined(rf"\lnot {brackets(p.tex) if ' ' in sub('{.*?}', '', p.tex) else p.tex}", TRUTH, np.logical_not, p)
 for fn in (np.logical_not, np.invert): NOTATION[fn] = negation
 
-# %% ../nbs/18_derivation.ipynb #963271dd
+# %% ../nbs/18_derivation.ipynb #0355856a
 REDUCTIONS = {np.sum, np.prod, np.max, np.min, np.mean, np.cumsum, np.cumprod}
 PLAIN = (int, float, complex, np.generic)
 
@@ -568,6 +570,7 @@ class Call(NamedTuple):
     args: tuple
     params: dict
 
+# %% ../nbs/18_derivation.ipynb #22a2f525
 class Writer:
     "What is known while the formulas of a graph are written: names, which Tensor has which value, the letters for indices and those in use."
     def __init__(self, names: dict, tensors: dict, letters: Iterable[str]):
@@ -604,7 +607,7 @@ def variable(s: str) -> Piece:
 
 ZERO = Piece("0", ATOM, lambda at: 0)
 
-# %% ../nbs/18_derivation.ipynb #f20081b8
+# %% ../nbs/18_derivation.ipynb #21692d0d
 LAYOUT: dict[Callable, Callable] = {}     # (writer, call, result, indices) -> Piece
 MEANING: dict[Callable, Callable] = {}    # a function that says the same in other functions
 
@@ -618,6 +621,7 @@ def lined_up(shape, result, idx) -> list[Piece]:
     idx = idx[len(result) - len(shape):] if shape else []
     return [ZERO if n == 1 else i for n, i in zip(shape, idx)]
 
+# %% ../nbs/18_derivation.ipynb #9614c7ea
 def subscripted(p: Piece, idx) -> Piece:
     "An entry of the array `p`."
     simple = all(i.level == ATOM and "\\lfloor" not in i.tex for i in idx)
@@ -628,7 +632,9 @@ def subscripted(p: Piece, idx) -> Piece:
 def entry(w: Writer, x, idx) -> Piece:
     "The entry of `x` with these indices."
     x = w.node(x)
-    if id(x) in w.names: return subscripted(named(w, x), idx)
+    if id(x) in w.names:
+        piece = subscripted(named(w, x), idx)
+        return piece._replace(level=TRUTH) if getattr(x, "dtype", None) == bool and w.call(x) is None else piece      # a given mask
     if isinstance(x, PLAIN): return constant(x)
     call = w.call(x)
     if call is None: return given(w, x, idx)
@@ -864,7 +870,7 @@ def _scatter(w, call, x, idx):
         body = times(brackets_, body)._replace(number=lambda at, b=body: b.number(at) if holds(at) else 0.0)
     return running_over(r"\sum", new, body, sum)
 
-# %% ../nbs/18_derivation.ipynb #1bf9ec8c
+# %% ../nbs/18_derivation.ipynb #36d6ee5c
 def chosen(w, call, x, idx):
     "`np.where`: a product with a truth if one choice is zero, otherwise both cases."
     c, *both = [entry(w, v, lined_up(shape_of(v), x.shape, idx)) for v in call.args]
@@ -877,6 +883,7 @@ def chosen(w, call, x, idx):
 
 LAYOUT[np.where] = chosen
 
+# %% ../nbs/18_derivation.ipynb #0643846c
 def glued(w, call, x, idx):
     "`join`: which argument an entry comes from is told by its index."
     axis = call.params["axis"] % len(x.shape)
@@ -1035,7 +1042,7 @@ def setting(v) -> str:
 
 ESCAPED = {"\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim ", " ": r"\ ", **{c: "\\" + c for c in "{}_#%&$"}}
 
-# %% ../nbs/18_derivation.ipynb #168ac26a
+# %% ../nbs/18_derivation.ipynb #f02fa03e
 def raised(p: Piece, exponent: str, fn) -> Piece:
     "A matrix with an exponent: transposed, inverted, or both."
     for a, b in (("^{-1}", r"\top"), (r"^{\top}", "-1")):
@@ -1043,6 +1050,7 @@ def raised(p: Piece, exponent: str, fn) -> Piece:
     if p.level == POWER and p.tex.endswith("^{%s}" % exponent): return combined(p.tex.removesuffix("^{%s}" % exponent), ATOM, fn, p)
     return combined(f"{within(p, ATOM)}^{{{exponent}}}", POWER, fn, p)
 
+# %% ../nbs/18_derivation.ipynb #2fb41e77
 def whole_transpose(w, call, x):
     axes, ndim = call.params.get("axes"), len(x.shape)
     if ndim >= 2 and (axes or tuple(reversed(range(ndim)))) == (*range(ndim - 2), ndim - 1, ndim - 2):
@@ -1073,6 +1081,7 @@ def whole_where(w, call, x):
     if a.tex == "0": return times(no, b, dot=dot)._replace(number=lambda at: np.where(c.number(at), 0, b.number(at)))
     return written_out(w, call)
 
+# %% ../nbs/18_derivation.ipynb #7ae85130
 def whole_item(w, call, x):
     source = call.args[0]
     if is_number(source) and is_number(x): return whole(w, source)._replace(number=lambda at: np.reshape(whole(w, source).number(at), x.shape))
@@ -1081,6 +1090,7 @@ def whole_item(w, call, x):
     p = whole(w, source)
     return combined(within(p, ATOM) + setting(f"[{parts}]"), ATOM, lambda v: np.asarray(v)[bare(index)], p)
 
+# %% ../nbs/18_derivation.ipynb #6ea48b28
 def same_numbers(w, call, x): return whole(w, call.args[0])
 def whole_reshape(w, call, x):
     if is_number(x): return whole(w, call.args[0])._replace(number=lambda at: np.reshape(whole(w, call.args[0]).number(at), x.shape))
@@ -1119,7 +1129,7 @@ def meant(w: Writer, x, call):
     if id(x) not in w.meanings: w.meanings[id(x)] = MEANING[call.fn](*call.args, **call.params)
     return w.meanings[id(x)]
 
-# %% ../nbs/18_derivation.ipynb #b35aadba
+# %% ../nbs/18_derivation.ipynb #03515558
 QUIET = {np.reshape, np.broadcast_to, np.transpose, cast, np.copy, np.positive, identity, np.negative}     # not worth a name
 LETTER_OF = {"softmax": "p", "eigh_eigenvalues": r"\lambda", "eigh_eigenvectors": "V", "eig_eigenvalues": r"\lambda", "eig_eigenvectors": "V",
              "svd_U": "U", "svd_S": "s", "svd_Vh": r"V^{\dagger}", "qr_Q": "Q", "qr_R": "R"}      # results that a rule needs, by the letter that everybody uses
@@ -1152,6 +1162,16 @@ class Graph:
             stack += [(a, False) for a in t.args if isinstance(a, Tensor)]
         for t in sorted(todo, key=lambda t: t.order): self.tensors.setdefault(id(t.value), t)
         for r in roots: self.add(r)
+
+    def behind(self, x) -> set[int]:
+        "The ids of all that `x` was made from, and of `x`."
+        found, stack = {id(x)}, [x]
+        while stack:
+            for a in made_of(stack.pop())[1:2]:
+                new = [n for n in map(self.node, a) if id(n) in self.uses and id(n) not in found]
+                found |= set(map(id, new))
+                stack += new
+        return found
 
     def node(self, x): return self.tensors.get(id(x), x)
 
@@ -1194,7 +1214,7 @@ def names_for(graph: Graph, names: dict, by_index: bool) -> dict:
 
 def has_layout(fn) -> bool: return fn in LAYOUT or fn in MEANING or (isinstance(fn, np.ufunc) and fn.signature is None)
 
-# %% ../nbs/18_derivation.ipynb #2dacfb15
+# %% ../nbs/18_derivation.ipynb #c68429f0
 FIRST = {np.matmul: [(2, 3), (3, 4)], np.dot: [(2, 3), (3, 4)], np.inner: [(2, 3), (4, 3)], np.outer: [(3,), (4,)], np.vdot: [(3,), (3,)],
          np.kron: [(2, 2), (2, 3)], np.linalg.solve: [(3, 3), (3, 2)]}
 FIRST |= {getattr(np, name): shapes for name, shapes in dict(vecdot=[(3,), (3,)], matvec=[(2, 3), (3,)], vecmat=[(2,), (2, 3)]).items() if hasattr(np, name)}
@@ -1206,6 +1226,7 @@ def shapes_to_try(f, count: int) -> list:
 
 RANGES = [(0.2, 0.8), (-0.8, 0.8), (1.2, 2.4)]
 
+# %% ../nbs/18_derivation.ipynb #9957076d
 def random_arrays(shapes) -> Iterable[list]:
     "Arrays of these shapes, with numbers of several ranges, and at last matrices that are symmetric and positive."
     for low, high in RANGES:
@@ -1259,7 +1280,7 @@ def tex_of_name(name: str) -> str:
     if fullmatch(r"[^\W\d_]\d+", name): return f"{name[0]}_{{{name[1:]}}}"
     return tex_name(name)
 
-# %% ../nbs/18_derivation.ipynb #b45f31fc
+# %% ../nbs/18_derivation.ipynb #0b3e3043
 class Formulas(NamedTuple):
     "One adjoint: its argument, the lines that lead to it as pairs of LaTeX, the numbers of the last line, and the proof, good to so many digits."
     operand: str
@@ -1292,12 +1313,17 @@ class RuleDerivation(Page):
         for s in self.steps:
             yield "text", f"**The adjoint of ${s.operand}$.**"
             yield "math", aligned(s.lines)
-            by_formula, by_differences = (number_tex(float(f"{v:.5g}")) for v in s.proof)
+            by_formula, by_differences = map(in_digits, s.proof)
             yield "text", f"Proof, with ${s.operand}$ moved in a random direction: ${by_formula}$ by this formula, ${by_differences}$ by differences, {agreement(s)}."
         if self.arrays: yield "text", "Here " + ", ".join(f"${name} = {array_tex(x)}$" for name, x in self.arrays) + "."
         for name, why in self.missing: yield "text", f"${name}$ has no adjoint: {why}."
 
 def aligned(lines) -> str: return "\\begin{aligned}\n" + " \\\\\n".join(f"{a} &= {b}" for a, b in lines) + "\n\\end{aligned}"
+
+def in_digits(x: float) -> str:
+    "Five digits of a number."
+    mantissa, _, exponent = f"{x:.5g}".partition("e")
+    return mantissa + (rf" \cdot 10^{{{int(exponent)}}}" if exponent else "")
 
 def agreement(step: Formulas) -> str:
     "Do formula and differences give the same, but for the error of the differences?"
@@ -1356,70 +1382,99 @@ def chosen_arrays(f, call, names, constant_at, shapes) -> tuple[list, dict[int, 
                 why = why or next(iter(missing.values()), "no argument is left to differentiate by")
     raise ValueError(f"derivation({label(f)}): {why}. Pass shapes=, or values= with an array for each of {', '.join(names)}, and settings by name")
 
-# %% ../nbs/18_derivation.ipynb #e8058e0d
+# %% ../nbs/18_derivation.ipynb #85bf1d1f
 def constants_of(f) -> set[int]:
     "The positions of the arguments of `f` that have no derivative."
     vjps = rules[f].vjps if f in rules else ()
     return {k for k, vjp in enumerate(vjps) if vjp is None} if isinstance(vjps, tuple) else set()
 
-def rule_derivation(f, shapes, names, indices, values, params) -> RuleDerivation:
-    "Run the rule of `f` on Tensors, and write down what it recorded."
+def arguments(f, call, shapes, names, values, params) -> tuple[list, tuple[str, ...], dict[int, str]]:
+    "The arrays to run on, their names, and by position of a floating array why it has no adjoint (empty if it has one)."
     if shapes is not None: shapes = checked_shapes(shapes, None)
-    found, constant_at = argument_names(f, params), constants_of(f)
-    size = len(shapes) if shapes is not None else len(values) if values is not None else len(found)
-    given_names = names
-    if isinstance(f, np.ufunc) and size != f.nin: raise ValueError(f"{'shapes' if shapes is not None else 'values'}: expected {f.nin}, one for each argument of {label(f)}, got {size}")
+    found, given = argument_names(f, params), shapes if shapes is not None else values
+    size = len(found) if given is None else len(given)
+    if isinstance(f, np.ufunc) and size != f.nin: raise ValueError(f"{'values' if shapes is None else 'shapes'}: expected {f.nin}, one for each argument of {label(f)}, got {size}")
     if names is None: names = [SHORT.get(n, n) for n in found] if size == len(found) else [f"x{k}" for k in range(size)]
-    names = named_arguments(names, size)
-    call = lambda *arrays: f(*arrays, **params)
+    names, constant_at = named_arguments(names, size), constants_of(f)
     if values is None: arrays, missing = chosen_arrays(f, call, names, constant_at, shapes)
     else:
         arrays = [np.asarray(v) for v in values]
         missing = {k: adjoint_exists(call, arrays, k, False) for k, x in enumerate(arrays) if x.dtype.kind in "fc"}
         if all(missing.values()): raise ValueError(f"derivation({label(f)}): {next(iter(missing.values()), 'expected a floating-point array to differentiate by')}")
-    moving = [k for k in missing if not missing[k] and k not in constant_at]
-    missing = [(tex_of_name(names[k]), why) for k, why in missing.items() if why and k not in constant_at]
-    own = rule_names(f) or ["g", "y"]
-    y_name, g_name = [next(c for c in (n, *"ygQCrsw") if c not in names and c != other) for n, other in ((own[1], own[0]), (own[0], own[1]))]
+    return arrays, names, {k: why for k, why in missing.items() if k not in constant_at}
+
+def letters_for(f, indices, taken) -> list[str]:
+    "The reader's names for indices and then the usual ones, without those in `taken`; a `ValueError` says what is wrong with them."
     indices = () if indices is None else tuple(indices) if isinstance(indices, Iterable) else (indices,)
     if len(set(indices)) < len(indices) or not all(isinstance(n, str) and n.isidentifier() for n in indices):
         raise ValueError(f"indices: expected different names for the indices of {label(f)}, got {indices}")
-    letters = [s for s in (*indices, *(s for s in INDICES if s not in indices)) if s not in (*names, y_name, g_name)]
-    inputs = [Tensor(noted(np.array(x))) if k in moving else noted(np.array(x)) for k, x in enumerate(arrays)]
+    return [s for s in dict.fromkeys((*indices, *INDICES)) if s not in taken]
+
+# %% ../nbs/18_derivation.ipynb #9de48f88
+class Record(NamedTuple):
+    "A function that was run and differentiated: its arguments (Tensors where there is an adjoint), result, adjoint of the result, and adjoints."
+    inputs: list
+    y: Tensor
+    g: Tensor
+    adjoints: dict[int, Tensor] # by position
+
+def recorded(call, arrays, missing) -> Record:
+    "Run `call` on Tensors whose arrays remember, and sweep back, recorded."
+    inputs = [Tensor(noted(np.array(x))) if missing.get(k) == "" else noted(np.array(x)) for k, x in enumerate(arrays)]
     y = call(*inputs)
-    if not isinstance(y, Tensor): raise TypeError(f"derivation({label(f)}): expected a function that returns one array computed from its arguments, got {type(y).__name__}; "
-                                                  f"for one of several results pass lambda x: {label(f)}(x)[0]")
     if any(y is t for t in inputs): y = identity(y)
     if not isinstance(y.value, Noted): y.value = noted(y.value)
-    wanted = [t for t in inputs if isinstance(t, Tensor)]
     g = Tensor(noted(np.random.default_rng(5).uniform(0.5, 1.5, y.shape).astype(y.dtype)))
-    adjoints = [a if isinstance(a, Tensor) else Tensor(noted(a)) for a in gradients(y, wanted, g, create_graph=True)]
-    graph = Graph([y, *adjoints], [*wanted, g])
-    if any(map(in_matrices, graph.nodes)) and given_names is None:
-        names = tuple(n.upper() if n in "ab" and np.ndim(x) > 1 else n for n, x in zip(names, arrays))
-        y_name = "Y" if y_name == "y" and y.ndim > 1 else y_name
-    symbols = {id(t): tex_of_name(n) for t, n in zip(inputs, names)} | {id(y): tex_of_name(y_name), id(g): tex_of_name(g_name)}
-    matrices = any(map(in_matrices, graph.nodes))
-    w = Writer(names_for(graph, symbols, not matrices), graph.tensors, letters)
-    styles = [True] if not matrices else [False, True] if all(not made_of(x) or has_layout(made_of(x)[0]) for x in graph.nodes) else [False]
-    parts = [x for x in graph.nodes if id(x) in w.names and id(x) not in symbols]
-    before = set(map(id, Graph([y], wanted).nodes))
-    if len(styles) > 1:      # whole arrays only if that says it without naming functions
-        for x in (y, *map(graph.node, adjoints)): whole(w, x)
-        if w.by_name: styles = [True]
-    forward = [formula(w, x, w.names[id(x)], styles[0])[:2] for x in parts if id(x) in before]
-    forward += [formula(w, y, symbols[id(y)], by_index)[:2] for by_index in styles]
-    steps, told = [], before
-    digits = 5 if all(np.finfo(np.asarray(bare(t.value)).dtype).eps < 1e-10 for t in (y, *wanted)) else 2
-    for t, adjoint in zip(wanted, adjoints):
-        needed = set(map(id, Graph([graph.node(adjoint)], []).nodes))
-        lines = [formula(w, x, w.names[id(x)], styles[0])[:2] for x in parts if id(x) in needed - told and x is not graph.node(adjoint)]
-        final = [formula(w, graph.node(adjoint), bar(symbols[id(t)]), by_index) for by_index in styles]
-        value = final[-1][2]()
-        proof = difference_proof(call, arrays, next(k for k, v in enumerate(inputs) if v is t), bare(g.value), value)
-        steps.append(Formulas(symbols[id(t)], [(left, right.tex) for left, right, *_ in [*lines, *final]], value, proof, digits))
-        told = told | needed
-    return RuleDerivation(title_of(f, names, params, arrays), [(left, right.tex) for left, right in forward], steps, list(w.arrays.values()), missing)
+    wanted = {k: t for k, t in enumerate(inputs) if isinstance(t, Tensor)}
+    adjoints = {k: a if isinstance(a, Tensor) else Tensor(noted(a)) for k, a in gradients(y, wanted, g, create_graph=True).items()}
+    return Record(inputs, y, g, adjoints)
+
+# %% ../nbs/18_derivation.ipynb #794d160e
+def symbols_for(f, record: Record, names, named: bool, matrices: bool) -> tuple[dict, tuple[str, ...]]:
+    "The symbols of arguments, result and adjoint by their ids, and the arguments' names."
+    g, y = (rule_names(f) or ["g", "y"])[:2]
+    if matrices and not named:
+        names = tuple(n.upper() if n in "ab" and len(shape_of(x)) > 1 else n for n, x in zip(names, record.inputs))
+        y = "Y" if y == "y" and record.y.ndim > 1 else y
+    y = next(c for c in (y, *"yYCrsz") if c not in names and c != g)
+    g = next(c for c in (g, *"gGQhw") if c not in names and c != y)
+    return {id(t): tex_of_name(n) for t, n in zip((*record.inputs, record.y, record.g), (*names, y, g))}, names
+
+def styles_for(w: Writer, graph: Graph, roots, matrices: bool) -> list[bool]:
+    "Whether to write by index: both ways if matrices can be written by index, and as wholes without naming functions."
+    if not matrices: return [True]
+    if not all(not made_of(x) or has_layout(made_of(x)[0]) for x in graph.nodes): return [False]
+    for x in roots: whole(w, x)
+    return [True] if w.by_name else [False, True]
+
+# %% ../nbs/18_derivation.ipynb #d9a59de6
+def rule_derivation(f, shapes, names, indices, values, params) -> RuleDerivation:
+    "Run the rule of `f` on Tensors, and write down what it recorded."
+    call, named = lambda *arrays: f(*arrays, **params), names is not None
+    arrays, names, missing = arguments(f, call, shapes, names, values, params)
+    record = recorded(call, arrays, missing)
+    graph = Graph([record.y, *record.adjoints.values()], [t for t in (*record.inputs, record.g) if isinstance(t, Tensor)])
+    matrices, adjoints = any(map(in_matrices, graph.nodes)), {k: graph.node(a) for k, a in record.adjoints.items()}
+    symbols, names = symbols_for(f, record, names, named, matrices)
+    w = Writer(names_for(graph, symbols, not matrices), graph.tensors, letters_for(f, indices, {*names, *symbols.values()}))
+    styles = styles_for(w, graph, (record.y, *adjoints.values()), matrices)
+    told, parts = set(), [x for x in graph.nodes if id(x) in w.names and id(x) not in symbols]
+    def lines_to(x, symbol):
+        "The lines of the parts behind `x` that were not told yet, those of `x`, and how to compute its numbers."
+        new = graph.behind(x) - told
+        told.update(new)
+        lines = [formula(w, p, w.names[id(p)], styles[0])[:2] for p in parts if id(p) in new and p is not x]
+        final = [formula(w, x, symbol, by_index) for by_index in styles]
+        return [(left, right.tex) for left, right, *_ in (*lines, *final)], final[-1][2]
+    forward, _ = lines_to(record.y, symbols[id(record.y)])
+    exact = all(np.finfo(np.asarray(bare(raw(t))).dtype).eps < 1e-10 for t in (record.y, *(record.inputs[k] for k in adjoints)))
+    steps = []
+    for k, adjoint in adjoints.items():
+        symbol = symbols[id(record.inputs[k])]
+        lines, value = lines_to(adjoint, bar(symbol))
+        value = value()
+        steps.append(Formulas(symbol, lines, value, difference_proof(call, arrays, k, bare(record.g.value), value), 5 if exact else 2))
+    return RuleDerivation(title_of(f, names, params, arrays), forward, steps, list(w.arrays.values()), [(tex_of_name(names[k]), why) for k, why in missing.items() if why])
 
 def title_of(f, names, params, arrays) -> str:
     "The call, and the shapes of its arguments."

@@ -237,7 +237,7 @@ EXPECTED = {
     log_softmax: [r"y_{i j} = z_{i j} - \ln\left(\sum_{k} e^{z_{i k}}\right)", r"\bar z_{i j} = g_{i j} - p_{i j} \, \sum_{k} g_{i k}"],
     logsumexp: [r"\bar z_{i j} = g_{i} \, p_{i j}"], np.matmul: [r"\bar A = Q \, B^{\top}", r"\bar B_{i j} = \sum_{k} A_{k i} \, Q_{k j}"],
     np.linalg.inv: [r"Y = A^{-1}", r"\bar A = -Y^{\top} \, g \, Y^{\top}"], np.linalg.solve: [r"\bar A = -A^{-\top} \, g \, Y^{\top}", r"\bar B = A^{-\top} \, g"],
-    np.linalg.det: [r"\bar A = g \, \left(y \, A^{-1}\right)^{\top}"], np.where: [r"\bar a_{i j} = c_{i j} \, g_{i j}", r"\bar b_{i j} = [\lnot c_{i j}] \, g_{i j}"],
+    np.linalg.det: [r"\bar A = g \, \left(y \, A^{-1}\right)^{\top}"], np.where: [r"\bar a_{i j} = [c_{i j}] \, g_{i j}", r"\bar b_{i j} = [\lnot c_{i j}] \, g_{i j}"],
     np.kron: [r"C_{i j} = a_{\lfloor i / 2 \rfloor,\, \lfloor j / 3 \rfloor} \, b_{i \bmod 2,\, j \bmod 3}"], np.diff: [r"\bar a_{i j} = -[j < 3] \, g_{i j} + [j \ge 1] \, g_{i,\, j - 1}"]}
 
 
