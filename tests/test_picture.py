@@ -524,6 +524,13 @@ def test_the_view_of_a_huge_graph_gives_up_early():
     assert time.process_time() - start < 1  # takes a hundredth of a second
 
 
+def test_the_walk_stops_where_it_has_seen_enough():
+    class Endless(Tensor):
+        args = property(lambda self: (object.__new__(Endless),))
+    assert not P.within(object.__new__(Endless), 100)
+    assert P.within(chain(10), 22) and not P.within(chain(10), 21)
+
+
 # ---------------------------------------------------------------- replay
 
 def loss_of_training():
@@ -587,6 +594,12 @@ def test_lit_lines_lead_to_the_box_that_is_visited():
         ends = [plan.wires[k][0] for k in lit if plan.wires[k][2] == box]
         assert sorted(set(ends)) == sorted({number[a] for a in boxes[box].args if isinstance(a, Tensor)})
         assert all(plan.wires[k][2] in (box, None) for k in lit)
+
+
+def test_lines_that_go_on_to_other_boxes_are_not_lit():
+    a, b = Tensor(3.0, name="a"), Tensor(4.0, name="b")
+    _, steps = parsed(P.replay(np.exp(np.exp(a * b)) * a))
+    assert [len(lit) for _, lit, *_ in steps] == [0, 8, 1, 1, 2, 0]  # past three boxes, the line to `a` has seven pieces; none of them is lit at the product
 
 
 def test_replay_asks_nothing_of_a_network_or_a_kernel():
