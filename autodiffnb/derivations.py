@@ -31,27 +31,27 @@ from .ufuncs import fraction
 # %% auto #0
 __all__ = ['APART', 'MIDDLE', 'RADIUS', 'CREATES', 'TRUTH', 'SUM', 'SIGN', 'EACH', 'BIG', 'PRODUCT', 'POWER', 'ATOM', 'NUMERAL',
            'KNOWN', 'NOTATION', 'OPPOSITE', 'REDUCTIONS', 'PLAIN', 'ZERO', 'LAYOUT', 'MEANING', 'WHOLE', 'ESCAPED',
-           'QUIET', 'LETTER_OF', 'LONGEST', 'FIRST', 'RANGES', 'INDICES', 'SHORT', 'MATRIX', 'Factor', 'Product',
-           'tex_index', 'tex_indices', 'tex_name', 'Step', 'formulas', 'symbols', 'axis_letters', 'proof', 'listed',
-           'tensordot_call', 'einsum_code', 'Page', 'inline_html', 'Derivation', 'arrival', 'verdict', 'adjoint_latex',
-           'step_latex', 'order_latex', 'parts', 'svg_text', 'at_edge', 'svg_line', 'legs_of', 'network',
-           'lines_of_hub', 'svg', 'pictures', 'least_rank', 'checked_shapes', 'checked_names', 'plan_of_axes',
-           'plan_of_letters', 'contraction_derivation', 'own_indices', 'renamed', 'Noted', 'bare', 'noted', 'Piece',
-           'within', 'combined', 'minus', 'plus', 'times', 'over', 'power', 'number_tex', 'constant', 'brackets',
-           'truth', 'form', 'applied', 'words', 'truly', 'negation', 'shape_of', 'Call', 'Writer', 'variable',
-           'layout_of', 'lined_up', 'subscripted', 'entry', 'given', 'named_array', 'named', 'reduced_axes', 'inside',
-           'running_over', 'reduction', 'running_sum', 'as_is', 'stretched', 'permuted', 'conjugated', 'converted',
-           'each_entry', 'real_part', 'whole_number', 'merged', 'split', 'regrouped', 'reshaped', 'shifted', 'spelled',
-           'positions', 'truths', 'chosen', 'glued', 'piled', 'by_cases', 'contracted', 'by_letters', 'dot_letters',
-           'inner_letters', 'stacked', 'product_letters', 'matmul_letters', 'flat_only', 'is_number', 'whole',
-           'given_whole', 'entry_by_entry', 'as_diagonal', 'written_out', 'bare_settings', 'setting_in_code', 'setting',
-           'raised', 'whole_transpose', 'whole_product', 'triangle', 'whole_where', 'whole_item', 'same_numbers',
-           'whole_reshape', 'whole_broadcast', 'mean_square', 'chosen_price', 'meant', 'made_of', 'key_of', 'Graph',
-           'names_for', 'has_layout', 'shapes_to_try', 'random_arrays', 'adjoint_exists', 'rule_names',
-           'argument_names', 'named_arguments', 'tex_of_name', 'Formulas', 'RuleDerivation', 'aligned', 'in_digits',
-           'agreement', 'array_tex', 'in_matrices', 'formula', 'bar', 'difference_proof', 'chosen_arrays',
+           'QUIET', 'LETTER_OF', 'LONGEST', 'FIRST', 'RANGES', 'INDICES', 'SHORT', 'MATRIX', 'PRODUCTS', 'Factor',
+           'Product', 'tex_index', 'tex_indices', 'tex_name', 'Step', 'formulas', 'symbols', 'axis_letters', 'proof',
+           'listed', 'tensordot_call', 'einsum_code', 'Page', 'inline_html', 'Derivation', 'arrival', 'verdict',
+           'adjoint_latex', 'step_latex', 'order_latex', 'parts', 'svg_text', 'at_edge', 'svg_line', 'legs_of',
+           'network', 'lines_of_hub', 'svg', 'pictures', 'least_rank', 'checked_shapes', 'checked_names',
+           'plan_of_axes', 'plan_of_letters', 'contraction_derivation', 'own_indices', 'renamed', 'Noted', 'bare',
+           'noted', 'Piece', 'within', 'combined', 'minus', 'plus', 'times', 'over', 'power', 'number_tex', 'constant',
+           'brackets', 'truth', 'form', 'applied', 'words', 'truly', 'negation', 'shape_of', 'Call', 'Writer',
+           'variable', 'layout_of', 'lined_up', 'subscripted', 'entry', 'given', 'named_array', 'named', 'reduced_axes',
+           'inside', 'running_over', 'reduction', 'running_sum', 'as_is', 'stretched', 'permuted', 'conjugated',
+           'converted', 'each_entry', 'real_part', 'whole_number', 'merged', 'split', 'regrouped', 'reshaped',
+           'shifted', 'spelled', 'positions', 'truths', 'chosen', 'glued', 'piled', 'by_cases', 'contracted',
+           'by_letters', 'dot_letters', 'inner_letters', 'stacked', 'product_letters', 'matmul_letters', 'flat_only',
+           'is_number', 'whole', 'given_whole', 'entry_by_entry', 'as_diagonal', 'written_out', 'bare_settings',
+           'setting_in_code', 'setting', 'raised', 'whole_transpose', 'whole_product', 'triangle', 'whole_where',
+           'whole_item', 'same_numbers', 'whole_reshape', 'whole_broadcast', 'mean_square', 'chosen_price', 'meant',
+           'made_of', 'key_of', 'Graph', 'names_for', 'has_layout', 'shapes_to_try', 'random_arrays', 'adjoint_exists',
+           'rule_names', 'argument_names', 'named_arguments', 'tex_of_name', 'Formulas', 'RuleDerivation', 'aligned',
+           'in_digits', 'agreement', 'array_tex', 'in_matrices', 'formula', 'bar', 'difference_proof', 'chosen_arrays',
            'constants_of', 'arguments', 'letters_for', 'Record', 'recorded', 'symbols_for', 'styles_for',
-           'rule_derivation', 'title_of', 'derivation']
+           'rule_derivation', 'picture_of', 'title_of', 'derivation']
 
 # %% ../nbs/18_derivation.ipynb #f1b8ddbc
 class Factor(NamedTuple):
@@ -259,7 +259,7 @@ def svg_line(*points: tuple[float, float]) -> str:
     (x0, y0), *bend, (x1, y1) = points
     return f'<path d="M{x0:.1f} {y0:.1f}{" Q%.1f %.1f" % bend[0] if bend else " L"} {x1:.1f} {y1:.1f}"/>'
 
-# %% ../nbs/18_derivation.ipynb #85d1495f
+# %% ../nbs/18_derivation.ipynb #17cf22c0
 def legs_of(factors) -> dict[str, list[int]]:
     "For each index the factors that have it, once for each axis."
     ends = {}
@@ -282,7 +282,7 @@ def network(factors: tuple[Factor, ...], output: tuple[str, ...], label: str) ->
             middle = (place[a] + place[b]) / 2
             top = middle, MIDDLE + 2 * bend
             lines.append(svg_line(at_edge(place[a], top), top, at_edge(place[b], top)))
-            texts.append(svg_text(middle, (top[1] + at_edge(place[a], top)[1]) / 2 - 6, s, 12))
+            texts.append(svg_text(middle, (top[1] + at_edge(place[a], top)[1]) / 2 + (-6 if bend <= 0 else 14), s, 12))
     for k, names in below.items():
         for m, s in enumerate(names):
             x = place[k] + (m - (len(names) - 1) / 2) * 26
@@ -1214,9 +1214,10 @@ def names_for(graph: Graph, names: dict, by_index: bool) -> dict:
 
 def has_layout(fn) -> bool: return fn in LAYOUT or fn in MEANING or (isinstance(fn, np.ufunc) and fn.signature is None)
 
-# %% ../nbs/18_derivation.ipynb #c68429f0
+# %% ../nbs/18_derivation.ipynb #fbc5502e
 FIRST = {np.matmul: [(2, 3), (3, 4)], np.dot: [(2, 3), (3, 4)], np.inner: [(2, 3), (4, 3)], np.outer: [(3,), (4,)], np.vdot: [(3,), (3,)],
-         np.kron: [(2, 2), (2, 3)], np.linalg.solve: [(3, 3), (3, 2)]}
+         np.kron: [(2, 2), (2, 3)], np.linalg.solve: [(3, 3), (3, 2)],
+         **{fn: [(4,), (4,)] for fn in (np.maximum, np.minimum, np.fmax, np.fmin)}}      # each has its turn
 FIRST |= {getattr(np, name): shapes for name, shapes in dict(vecdot=[(3,), (3,)], matvec=[(2, 3), (3,)], vecmat=[(2,), (2, 3)]).items() if hasattr(np, name)}
 
 def shapes_to_try(f, count: int) -> list:
@@ -1280,7 +1281,7 @@ def tex_of_name(name: str) -> str:
     if fullmatch(r"[^\W\d_]\d+", name): return f"{name[0]}_{{{name[1:]}}}"
     return tex_name(name)
 
-# %% ../nbs/18_derivation.ipynb #0b3e3043
+# %% ../nbs/18_derivation.ipynb #453b7ea9
 class Formulas(NamedTuple):
     "One adjoint: its argument, the lines that lead to it as pairs of LaTeX, the numbers of the last line, and the proof, good to so many digits."
     operand: str
@@ -1291,8 +1292,8 @@ class Formulas(NamedTuple):
 
 class RuleDerivation(Page):
     "The adjoints of a function's arguments, as its rule computes them: `forward`, `steps`, `arrays`. It renders in notebooks; `str` is plain text."
-    def __init__(self, title: str, forward: list, steps: list[Formulas], arrays: list, missing: list):
-        self.title, self.forward, self.steps, self.arrays, self.missing = title, forward, steps, arrays, missing
+    def __init__(self, title: str, forward: list, steps: list[Formulas], arrays: list, missing: list, picture: str = ""):
+        self.title, self.forward, self.steps, self.arrays, self.missing, self.picture = title, forward, steps, arrays, missing, picture
 
     def __str__(self) -> str:
         lines = [self.title.replace("`", "").replace("$", ""), *(f"  {a} = {b}" for a, b in self.forward)]
@@ -1310,6 +1311,7 @@ class RuleDerivation(Page):
         "What there is to show, in order."
         yield "text", self.title
         yield "math", aligned(self.forward)
+        if self.picture: yield "svg", self.picture
         for s in self.steps:
             yield "text", f"**The adjoint of ${s.operand}$.**"
             yield "math", aligned(s.lines)
@@ -1447,7 +1449,7 @@ def styles_for(w: Writer, graph: Graph, roots, matrices: bool) -> list[bool]:
     for x in roots: whole(w, x)
     return [True] if w.by_name else [False, True]
 
-# %% ../nbs/18_derivation.ipynb #d9a59de6
+# %% ../nbs/18_derivation.ipynb #26a47ed5
 def rule_derivation(f, shapes, names, indices, values, params) -> RuleDerivation:
     "Run the rule of `f` on Tensors, and write down what it recorded."
     call, named = lambda *arrays: f(*arrays, **params), names is not None
@@ -1474,7 +1476,19 @@ def rule_derivation(f, shapes, names, indices, values, params) -> RuleDerivation
         lines, value = lines_to(adjoint, bar(symbol))
         value = value()
         steps.append(Formulas(symbol, lines, value, difference_proof(call, arrays, k, bare(record.g.value), value), 5 if exact else 2))
-    return RuleDerivation(title_of(f, names, params, arrays), forward, steps, list(w.arrays.values()), [(tex_of_name(names[k]), why) for k, why in missing.items() if why])
+    return RuleDerivation(title_of(f, names, params, arrays), forward, steps, list(w.arrays.values()), [(tex_of_name(names[k]), why) for k, why in missing.items() if why],
+                          picture_of(f, names, [np.shape(x) for x in arrays]))
+
+# %% ../nbs/18_derivation.ipynb #613c7990
+PRODUCTS = {np.matmul: matmul_letters, np.dot: dot_letters, np.inner: inner_letters}
+
+def picture_of(f, names, shapes) -> str:
+    "The pictures of a product and its adjoints; none for other functions."
+    if f not in PRODUCTS or not any(shapes): return ""
+    terms, output = PRODUCTS[f](*map(len, shapes))
+    names = [n if n not in "CQ" else n + "_" for n in names]
+    d = contraction_derivation(f"{','.join(terms)}->{output}", shapes, names, None)
+    return pictures(d.C, d.contraction.factors, d.steps)
 
 def title_of(f, names, params, arrays) -> str:
     "The call, and the shapes of its arguments."

@@ -230,7 +230,7 @@ def test_every_rule_is_derived_without_being_told_shapes(fn):
 
 EXPECTED = {
     np.exp: [r"y = e^{x}", r"\bar x = g \, y"], np.divide: [r"y = \frac{a}{b}", r"\bar a = \frac{g}{b}", r"\bar b = -\frac{g \, y}{b}"],
-    np.maximum: [r"\bar a = \frac{g \, [a > b] + g \, [a \ge b]}{2}"], np.sqrt: [r"\bar x = [y \ne 0] \, \frac{g}{2 \, (y + [y = 0])}"],
+    np.maximum: [r"\bar a_{i} = \frac{g_{i} \, [a_{i} > b_{i}] + g_{i} \, [a_{i} \ge b_{i}]}{2}"], np.sqrt: [r"\bar x = [y \ne 0] \, \frac{g}{2 \, (y + [y = 0])}"],
     np.sum: [r"y = \sum_{i j} x_{i j}", r"\bar x_{i j} = g"], np.transpose: [r"\bar x_{i j} = g_{j i}"],
     np.var: [r"\bar x_{i j} = \frac{1}{6} \, g \, \left(x_{i j} - \frac{1}{12} \, \sum_{k l} x_{k l}\right)"],
     softmax: [r"y_{i j} = \frac{e^{z_{i j}}}{\sum_{k} e^{z_{i k}}}", r"\bar z_{i j} = y_{i j} \, \left(g_{i j} - \sum_{k} g_{i k} \, y_{i k}\right)"],
@@ -275,6 +275,12 @@ def test_a_wrong_rule_is_found_out():
         defvjp(cube, lambda g, y, x: 3 * g * x * x)
         assert agreement(derivation(cube).steps[0]) == "equal to 5 digits"
     finally: del rules[cube]
+
+
+def test_products_have_pictures_too():
+    for f in (np.matmul, np.dot, np.inner): assert derivation(f)._repr_html_().count("<svg") == 3
+    assert "<svg" in derivation(np.matmul, [(5, 2, 3), (3, 4)])._repr_html_() and "<svg" in derivation(np.dot, [(3,), (3,)], ("C", "Q"))._repr_html_()
+    assert "<svg" not in derivation(np.dot, [(), ()])._repr_html_() and "<svg" not in derivation(np.exp)._repr_html_()
 
 
 def test_shared_parts_are_named_once():
