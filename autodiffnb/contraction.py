@@ -20,9 +20,9 @@ from .tensor import NOTHING, Tensor, constants, defvjp, entries, implements, raw
 # %% auto #0
 __all__ = ['LETTERS', 'young', 'surviving', 'WayBack', 'ways_back', 'back_to_A', 'back_to_B', 'axis_pairs', 'contraction_axes',
            'as_operand', 'tensorcontract', 'record_tensordot', 'dot_axes', 'inner_axes', 'entry_of_two', 'transposed',
-           'column', 'row', 'matmul_back_to_A', 'matmul_back_to_B', 'as_letters', 'einsum_call', 'explicit',
-           'letter_lengths', 'checked_subscripts', 'record_einsum', 'EinsumBack', 'einsum_way_back', 'delta',
-           'einsum_back', 'split_pairs', 'kron_back_to_a', 'kron_back_to_b']
+           'column', 'row', 'is_narrow', 'matmul_back_to_A', 'matmul_back_to_B', 'as_letters', 'einsum_call',
+           'explicit', 'letter_lengths', 'checked_subscripts', 'record_einsum', 'EinsumBack', 'einsum_way_back',
+           'delta', 'einsum_back', 'split_pairs', 'kron_back_to_a', 'kron_back_to_b']
 
 # %% ../nbs/06_contraction.ipynb #63ddba72
 def surviving(ndim: int, axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -159,6 +159,10 @@ def row(x):
     return x[..., None, :]
 
 # %% ../nbs/06_contraction.ipynb #d151ebc2
+def is_narrow(Q, A) -> bool:
+    "Has `Q` so many fewer columns than `A`, and are there so many products, that `Q.T @ A` is the quicker way to the transpose of `A.T @ Q`?"
+    return A.shape[1] > 16 * Q.shape[1] and A.size * Q.shape[1] > 1_000_000
+
 def matmul_back_to_A(Q, C, A, B):
     "The adjoint of A in `A @ B`, for each of the cases that `np.matmul` knows."
     if A.ndim == B.ndim == 2: return np.matmul(Q, B.T)
@@ -169,7 +173,7 @@ def matmul_back_to_A(Q, C, A, B):
 
 def matmul_back_to_B(Q, C, A, B):
     "The adjoint of B in `A @ B`, for each of the cases that `np.matmul` knows."
-    if A.ndim == B.ndim == 2: return np.matmul(A.T, Q)
+    if A.ndim == B.ndim == 2: return np.matmul(Q.T, A).T if is_narrow(Q, A) else np.matmul(A.T, Q)
     if A.ndim > 1 and B.ndim > 2: return np.matmul(transposed(A), Q)
     if B.ndim > 2: return column(A) * row(Q)
     return np.tensordot(A, Q, (tuple(range(A.ndim - 1)), tuple(range(A.ndim - 1))))

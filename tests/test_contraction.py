@@ -456,3 +456,12 @@ def test_second_order_on_dask():
     lazy = second(*[da.from_array(x, chunks=2) for x in arrays])
     assert all(isinstance(x, da.Array) for x in lazy)
     for got, expected in zip(lazy, second(*arrays)): same(got.compute(), expected)
+
+
+@pytest.mark.parametrize("n, p, c", [(2000, 80, 4), (2000, 64, 4), (30, 80, 4), (2000, 80, 80)])
+def test_both_ways_to_a_narrow_product_agree(n, p, c):
+    A, B, Q = (np.random.default_rng(k).normal(size=shape) for k, shape in enumerate([(n, p), (p, c), (n, c)]))
+    A, B = Tensor(A), Tensor(B)
+    adjoint = gradients(A @ B, B, Q)
+    np.testing.assert_allclose(adjoint, A.value.T @ Q, rtol=1e-12, atol=1e-10)
+    assert adjoint.flags.f_contiguous == (n * p * c > 1_000_000 and p > 16 * c)
