@@ -208,7 +208,8 @@ defvjp(np.cumsum, lambda g, y, x, axis: np.flip(np.cumsum(np.flip(g, axis), axis
 def running(fn, a, axis=None, dtype=None, out=None):
     "`np.cumsum` or `np.cumprod` of a Tensor, flattened first if no axis is given."
     a = prepared(fn, a, dtype, out)
-    return record(fn, (a,), dict(axis=axis)) if axis is not None else record(fn, (np.reshape(a, -1),), dict(axis=0))
+    if axis is None or not a.shape: a, axis = np.reshape(a, -1), axis or 0      # a number has an axis here, too
+    return record(fn, (a,), dict(axis=axis))
 
 for fn in (np.cumsum, np.cumprod): entries[fn] = partial(running, fn)
 
@@ -224,7 +225,7 @@ def product_before(x, axis):
 
 def product_of_others(x, axis):
     "For each number along `axis`, the product of all others."
-    if axis is None: return np.reshape(product_of_others(np.reshape(x, (-1,)), 0), x.shape)
+    if axis is None or not x.shape: return np.reshape(product_of_others(np.reshape(x, (-1,)), 0), x.shape)
     return product_before(x, axis) * np.flip(product_before(np.flip(x, axis), axis), axis)
 
 # %% ../nbs/04_reduction.ipynb #e53f7e31

@@ -95,7 +95,7 @@ def joined(fn, how, arrays, axis=0, out=None, *, dtype=None, casting=None):
     if out is not None: raise refusal(fn, "out= writes into an array; use the value that is returned")
     arrays = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
     if dtype is not None: np.concatenate([np.empty(0, a.dtype) for a in arrays], dtype=dtype, casting=casting or "same_kind")    # may it be cast?
-    if axis is None: arrays, axis = [np.reshape(a, -1) for a in arrays], 0
+    if axis is None and how is join: arrays, axis = [np.reshape(a, -1) for a in arrays], 0
     y = how(*arrays, axis=axis)
     return y if dtype is None else y.astype(dtype)
 
@@ -103,7 +103,7 @@ entries[np.concatenate] = partial(joined, np.concatenate, join)
 entries[np.stack] = partial(joined, np.stack, pile)
 
 # %% ../nbs/05_shaping.ipynb #5620d082
-def columns(*arrays): return [np.reshape(a, (-1, 1)) if np.ndim(a) == 1 else a for a in arrays]
+def columns(*arrays): return [np.reshape(a, (-1, 1)) if np.ndim(a) < 2 else a for a in arrays]
 
 def joined_after(widen, axis, tup, **params):
     "Join what `widen` makes of the arrays, along an axis that may depend on their rank."
@@ -217,7 +217,7 @@ inside = {"raise": lambda places, n: places, "wrap": lambda places, n: places % 
 def _take(a, indices, axis=None, out=None, mode="raise"):
     if out is not None: raise refusal(np.take, "out= writes into an array; use the value that is returned")
     if mode not in inside: raise ValueError(f"take: mode: expected one of {', '.join(inside)}, got {mode!r}")
-    if axis is None: a, axis = np.reshape(a, -1), 0
+    if axis is None or not a.shape: a, axis = np.reshape(a, -1), axis or 0
     axis = normalize_axis_tuple(axis, a.ndim)[0]
     return a[(slice(None),) * axis + (inside[mode](as_places(indices), a.shape[axis]),)]
 
@@ -269,7 +269,8 @@ def moved(fn, a, *args, **params):
     places = fn(np.arange(a.size).reshape(a.shape), *args, **params)
     return np.reshape(np.reshape(a, -1)[places.ravel()], places.shape)    # one list of places: Dask takes no more
 
-for fn in (np.repeat, np.tile, np.roll, np.rot90, np.resize, np.delete, np.diagonal, sliding_window_view):
+entries[np.resize] = lambda a, new_shape: moved(np.resize, a, new_shape) if np.size(a) else np.broadcast_to(np.sum(a), new_shape)    # of none: zeros
+for fn in (np.repeat, np.tile, np.roll, np.rot90, np.delete, np.diagonal, sliding_window_view):
     entries[fn] = partial(moved, fn)
 
 @implements(np.trace)

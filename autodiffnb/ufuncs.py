@@ -10,22 +10,28 @@ import math, re
 from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
-from .tensor import Tensor, constants, defvjp, entries, implements, method, primitive, raw, refusal, refusals, rules, ways
+from .tensor import Tensor, constants, defvjp, entries, home, implements, method, primitive, raw, refusal, refusals, rules, ways
 from .reduction import along, kept_shape, prepared, recurrence
 from .transforms import defjvp
 
 # %% auto #0
-__all__ = ['LN2', 'LN10', 'DEGREE', 'ties', 'running', 'parts', 'twins', 'inf', 'nan', 'neutral', 'starts', 'AT', 'off_zero',
-           'unless_zero', 'angle_slope', 'share', 'fraction', 'same', 'winner_vjp', 'slopes', 'scan', 'links',
-           'scan_vjp', 'scan_jvp', 'shared', 'tiny', 'expect_rule', 'accumulate', 'shares', 'shares_of_sum', 'fold',
-           'lined_up', 'expect_reducible', 'reduce', 'reduceat', 'outer', 'at', 'typed', 'masked', 'on_axes']
+__all__ = ['LN2', 'LN10', 'DEGREE', 'ties', 'running', 'parts', 'twins', 'inf', 'nan', 'neutral', 'starts', 'AT',
+           'slope_of_arcsine', 'off_zero', 'unless_zero', 'angle_slope', 'share', 'fraction', 'same', 'winner_vjp',
+           'slopes', 'scan', 'links', 'scan_vjp', 'scan_jvp', 'shared', 'tiny', 'expect_rule', 'accumulate', 'shares',
+           'shares_of_sum', 'fold', 'lined_up', 'expect_reducible', 'reduce', 'reduceat', 'outer', 'written', 'at',
+           'typed', 'masked', 'on_axes']
 
 # %% ../nbs/11_ufuncs.ipynb #5a6b76af
+def slope_of_arcsine(x, y):
+    "1 / sqrt((1 - x) (1 + x)); of the two complex roots, the cosine of the angle `y` whose sine is `x`."
+    slope = ((1 - x) * (1 + x)) ** -0.5
+    return np.where(np.real(slope * np.cos(y)) < 0, -slope, slope) if np.iscomplexobj(x) else slope
+
 defvjp(np.tan,     lambda g, y, x: g * (1 + y * y))
 defvjp(np.sinh,    lambda g, y, x: g * np.cosh(x))
 defvjp(np.cosh,    lambda g, y, x: g * np.sinh(x))
-defvjp(np.arcsin,  lambda g, y, x: g * ((1 - x) * (1 + x)) ** -0.5)
-defvjp(np.arccos,  lambda g, y, x: -g * ((1 - x) * (1 + x)) ** -0.5)
+defvjp(np.arcsin,  lambda g, y, x: g * slope_of_arcsine(x, y))
+defvjp(np.arccos,  lambda g, y, x: -g * slope_of_arcsine(x, math.pi / 2 - y))
 defvjp(np.arctan,  lambda g, y, x: g / (1 + x * x))
 defvjp(np.arcsinh, lambda g, y, x: g / np.cosh(y))
 defvjp(np.arccosh, lambda g, y, x: g / np.sinh(y))
@@ -287,9 +293,13 @@ ways["outer"] = outer
 # %% ../nbs/11_ufuncs.ipynb #890d3955
 AT = {np.add: "add", np.subtract: "subtract", np.multiply: "multiply", np.divide: "divide", np.power: "power", np.maximum: "max", np.minimum: "min"}
 
+def written(ufunc) -> str:
+    "What a reader writes to call `ufunc`, such as `np.exp`."
+    return f"{home(ufunc)}.{ufunc.__name__}".removeprefix(".")
+
 def at(ufunc, x, index, *v):
     "Refuse `ufunc.at`."
-    instead = f"x.at[i].{AT[ufunc]}(v)" if ufunc in AT else f"x.at[i].set(np.{ufunc.__name__}(x[i]{', v' if v else ''}))"
+    instead = f"x.at[i].{AT[ufunc]}(v)" if ufunc in AT else f"x.at[i].set({written(ufunc)}(x[i]{', v' if v else ''}))"
     raise refusal(ufunc, f".at writes into an array; write {instead}, a new Tensor with the entries at i changed")
 
 ways["at"] = at
@@ -312,8 +322,7 @@ for name in ("dtype", "signature", "casting", "order", "subok"): ways[name] = ty
 def masked(ufunc, *inputs, where, **rest):
     "Refuse a mask that would leave entries uninitialised."
     if isinstance(where, (bool, np.bool_)) and where: return ufunc(*inputs, **rest)
-    name = f"np.{ufunc.__name__}"
-    call = f"{name}(np.where(condition, t, 1))" if ufunc.nin == 1 else f"{name}(a, b)"
+    call = f"{written(ufunc)}(np.where(condition, t, 1))" if ufunc.nin == 1 else f"{written(ufunc)}({', '.join('abcde'[:ufunc.nin])})"
     raise refusal(ufunc, f"where= leaves the other entries uninitialised; write np.where(condition, {call}, 0), with what they shall be in place of 0")
 
 ways["where"] = masked

@@ -324,6 +324,16 @@ def test_initial_does_not_widen_the_result(name, initial, dtype):
         with pytest.raises(TypeError, match="initial: expected a real number"): f(Tensor(x), initial=2j)
 
 
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "nanprod", "cumsum", "cumprod", "nancumsum", "nancumprod"])
+@pytest.mark.parametrize("axis", [0, -1])
+def test_a_number_has_an_axis_too(name, axis):
+    "NumPy takes axis 0 and axis -1 of an array without axes, and no other."
+    f = getattr(np, name)
+    same(f(Tensor(np.array(1.5)), axis=axis), f(np.array(1.5), axis=axis))
+    check_grads(lambda x: f(x, axis=axis) * x)(np.array(1.5))
+    with pytest.raises((ValueError, IndexError), match="axis 1"): f(Tensor(np.array(1.5)), axis=1)
+
+
 def test_no_initial_is_the_default():
     for f in (np.sum, np.prod): same(f(Tensor(np.arange(3.0)), initial=None), f(np.arange(3.0), initial=None))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from autodiffnb import Tensor, check_grads, grad, gradients, hessian, jacobian, jvp, topological_order
+from autodiffnb import Tensor, check_grads, grad, gradients, hessian, jacobian, jvp, topological_order, vjp
 from autodiffnb import ufuncs
 from autodiffnb.tensor import constants, rules
 
@@ -375,6 +375,18 @@ def test_complex_branches(f):
     z = np.array([r * np.exp(1j * phi) for r in (0.5, 2.0) for phi in np.arange(0.3, 6.3, 0.6)])
     check_grads(f)(z)
     for side in (1e-3j, -1e-3j): check_grads(f)(np.array([-2.0, -0.5, 0.5, 2.0]) + side)
+
+
+@pytest.mark.parametrize("f", [np.arcsin, np.arccos, np.arctanh, np.arccosh, np.sqrt, np.log, np.log2, np.log1p, np.arcsinh, np.arctan], ids=lambda f: f.__name__)
+def test_both_sides_of_a_cut(f):
+    "On a cut the derivative is that of its own side, which the sign of zero tells; NumPy's own values beside it say which that is."
+    along = np.array([complex(x, zero) for x in (-3.0, -1.25, 1.25, 3.0) for zero in (0.0, -0.0)])
+    across = np.array([complex(zero, x) for x in (-3.0, 3.0) for zero in (0.0, -0.0)])
+    for z, step in ((along, lambda z, h: np.array([complex(w.real + h, w.imag) for w in z])), (across, lambda z, h: np.array([complex(w.real, w.imag + h) for w in z]))):
+        one = 1 if z is along else 1j
+        for g in (f, lambda z: vjp(f, z)[1](np.ones_like(z))[0]):    # the function, and its derivative
+            expected = (g(step(z, 1e-6)) - g(step(z, -1e-6))) / (2e-6 * one)
+            np.testing.assert_allclose(vjp(g, z)[1](np.ones_like(z))[0], expected, rtol=1e-7)
 
 
 @pytest.mark.parametrize("f, x, exact", [(np.arcsin, 1 - 2.0**-40, (2.0**-40 * (2 - 2.0**-40)) ** -0.5), (np.arctanh, 1 - 2.0**-40, 1 / (2.0**-40 * (2 - 2.0**-40))),
