@@ -156,7 +156,7 @@ def einsum_code(names, subscripts, shapes, i, known) -> str:
         call = f'np.einsum("{way.spread}", {call}, {", ".join(arrays)})'
     return call if len(way.spread.partition("->")[2]) == len(shapes[i]) else f"{call}.reshape({shapes[i]})"
 
-# %% ../nbs/18_derivation.ipynb #e66cadb6
+# %% ../nbs/18_derivation.ipynb #00728821
 class Page:
     "Something that reads as `parts()`: pairs of a kind, text, math, code or svg, and what it says."
     def _repr_markdown_(self) -> str:
@@ -164,7 +164,8 @@ class Page:
         return "\n\n".join(form[kind].format(said) for kind, said in self.parts() if kind in form)
 
     def _repr_html_(self) -> str:
-        form = dict(text="<p>{}</p>", math='<div class="math notranslate tex2jax_process">\\[{}\\]</div>', code="<pre><code>{}</code></pre>")
+        form = dict(text="<p>{}</p>", math='<div class="math notranslate tex2jax_process" style="overflow-x: auto; overflow-y: hidden">\\[{}\\]</div>',
+                    code='<pre style="overflow-x: auto"><code>{}</code></pre>')
         return "\n".join(said if kind == "svg" else form[kind].format(inline_html(said) if kind == "text" else escape(said)) for kind, said in self.parts())
 
 def inline_html(text: str) -> str:
@@ -259,7 +260,7 @@ def svg_line(*points: tuple[float, float]) -> str:
     (x0, y0), *bend, (x1, y1) = points
     return f'<path d="M{x0:.1f} {y0:.1f}{" Q%.1f %.1f" % bend[0] if bend else " L"} {x1:.1f} {y1:.1f}"/>'
 
-# %% ../nbs/18_derivation.ipynb #17cf22c0
+# %% ../nbs/18_derivation.ipynb #6b4a48f4
 def legs_of(factors) -> dict[str, list[int]]:
     "For each index the factors that have it, once for each axis."
     ends = {}
@@ -282,46 +283,48 @@ def network(factors: tuple[Factor, ...], output: tuple[str, ...], label: str) ->
             middle = (place[a] + place[b]) / 2
             top = middle, MIDDLE + 2 * bend
             lines.append(svg_line(at_edge(place[a], top), top, at_edge(place[b], top)))
-            texts.append(svg_text(middle, (top[1] + at_edge(place[a], top)[1]) / 2 + (-6 if bend <= 0 else 14), s, 12))
+            texts.append((middle, (top[1] + at_edge(place[a], top)[1]) / 2 + (-6 if bend <= 0 else 14), s, 12))
     for k, names in below.items():
         for m, s in enumerate(names):
             x = place[k] + (m - (len(names) - 1) / 2) * 26
             lines.append(svg_line(at_edge(place[k], (x, MIDDLE + 52)), (x, MIDDLE + 52)))
             if s not in output: lines.append(f'<circle cx="{x:g}" cy="{MIDDLE + 52}" r="3" style="fill: currentColor"/>')     # summed, with nothing
-            texts.append(svg_text(x, MIDDLE + 66, s, 12))
+            texts.append((x, MIDDLE + (66 if s in output else 70), s, 12))
     circles = [f'<circle cx="{x:g}" cy="{MIDDLE}" r="{RADIUS}"/>' for x in place]
-    names = [svg_text(x, MIDDLE + 5, f.name if len(f.name) < 4 else f.name[:3], 14) for x, f in zip(place, factors)]
-    return svg(place[-1] + RADIUS + 34, MIDDLE + 78, lines, circles, texts + names, label)
+    names = [(x, MIDDLE + 5, f.name if len(f.name) < 4 else f.name[:3], 14) for x, f in zip(place, factors)]
+    top = min(MIDDLE - RADIUS, *(y - 10 for _, y, *_ in texts + names)) - 4
+    bottom = max(MIDDLE + RADIUS, *(y for _, y, *_ in texts + names)) + 8
+    return svg(place[-1] + RADIUS + 34, top, bottom - top, [*lines, *circles], [svg_text(*text) for text in texts + names], label)
 
-# %% ../nbs/18_derivation.ipynb #cbba64e5
+# %% ../nbs/18_derivation.ipynb #f544b007
 def lines_of_hub(s, at, is_open, place, lines, texts, below):
     "An index that several factors and the result share, or one factor has twice: its lines meet in a dot."
     middle = sum(place[k] for k in at) / len(at)
     if any(abs(middle - x) < 20 for x in place): middle += 32       # beside the legs of a circle, not among them
     level = MIDDLE + 34 if is_open else MIDDLE - 44
     for n, k in enumerate(at):
-        same = [m for m, j in enumerate(at) if j == k]
-        side = (same.index(n) - (len(same) - 1) / 2) * 34
-        bend = place[k] + side if side else (place[k] + middle) / 2, (MIDDLE + level) / 2
+        same, across, down = [m for m, j in enumerate(at) if j == k], middle - place[k], level - MIDDLE
+        side = (same.index(n) - (len(same) - 1) / 2) * 26 / hypot(across, down)      # two of one circle part, one to each side
+        bend = place[k] + across / 2 + side * down, MIDDLE + down / 2 - side * across
         lines.append(svg_line(at_edge(place[k], bend), bend, (middle, level)))
     lines.append(f'<circle cx="{middle:g}" cy="{level}" r="3" style="fill: currentColor"/>')
     if is_open: lines.append(svg_line((middle, level), (middle, MIDDLE + 52)))
-    texts.append(svg_text(middle, MIDDLE + 66 if is_open else level - 8, s, 12))
+    texts.append((middle, MIDDLE + 66 if is_open else level - 11, s, 12))
 
-def svg(width, height, lines, circles, texts, label) -> str:
+def svg(width, top, height, lines, texts, label) -> str:
     "The picture, in the colour of the text around it and on no background."
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" aria-label="{escape(label)}" '
-            'style="max-width: 100%; background: none"><g fill="none" stroke="currentColor" stroke-width="1.4">' + "".join([*lines, *circles])
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 {top:.0f} {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{escape(label)}" '
+            'style="max-width: 100%; background: none"><g fill="none" stroke="currentColor" stroke-width="1.4">' + "".join(lines)
             + '</g><g fill="currentColor" font-family="serif" font-style="italic">' + "".join(texts) + "</g></svg>")
 
-# %% ../nbs/18_derivation.ipynb #6795e438
+# %% ../nbs/18_derivation.ipynb #bbc7db1f
 def pictures(C: Factor, factors: tuple[Factor, ...], steps) -> str:
     "The contraction, and beside it the one that each adjoint is, as a row of pictures with captions."
     drawn = [(tex_name(C.name), network(factors, C.indices, f"{C.name} as a tensor network"))]
     drawn += [(adjoint_latex(Factor(s.operand.name)), network(s.contracted.factors, tuple(i for i in s.operand.indices if i != "0"), f"the adjoint of {s.operand.name} as a tensor network"))
               for s in steps if s.contracted.factors]
     boxes = [f'<figure style="margin: 0; text-align: center">{picture}<figcaption><span class="math notranslate tex2jax_process">\\({tex}\\)</span></figcaption></figure>' for tex, picture in drawn]
-    return '<div style="display: flex; flex-wrap: wrap; gap: 1.5em; align-items: end">' + "".join(boxes) + "</div>"
+    return '<div style="display: flex; flex-wrap: wrap; gap: 1.5em; align-items: flex-start">' + "".join(boxes) + "</div>"
 
 # %% ../nbs/18_derivation.ipynb #b21ee615
 def least_rank(axes: tuple[int, ...]) -> int:

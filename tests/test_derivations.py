@@ -159,7 +159,7 @@ def test_pictures_have_a_circle_for_each_factor_and_a_label_for_each_index(case)
         words = ["".join(e.itertext()) for e in tag("text")]
         assert sorted(words) == sorted([*indices, *(f.name for f in product.factors)])
         x, y, width, height = map(float, picture.get("viewBox").split())
-        assert all(0 <= float(e.get("x")) <= width and 0 <= float(e.get("y")) <= height for e in tag("text"))
+        assert all(0 <= float(e.get("x")) <= width and y + 8 <= float(e.get("y")) <= y + height for e in tag("text"))
         text = ElementTree.tostring(picture, encoding="unicode")
         assert "currentColor" in text and not re.search(r"#[0-9a-f]{3}|rgb|white|black", text)
 
