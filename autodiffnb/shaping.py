@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
-from .tensor import Tensor, constants, defvjp, entries, implements, method, primitive, raw, record, refusal
+from .tensor import Tensor, constants, defvjp, entries, implements, label, method, primitive, raw, record, refusal
 from .reduction import along, as_shape, cast, settings
 
 # %% auto #0
@@ -96,7 +96,8 @@ def joined(fn, how, arrays, axis=0, out=None, *, dtype=None, casting=None):
     arrays = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
     if dtype is not None: np.concatenate([np.empty(0, a.dtype) for a in arrays], dtype=dtype, casting=casting or "same_kind")    # may it be cast?
     if axis is None and how is join: arrays, axis = [np.reshape(a, -1) for a in arrays], 0
-    y = how(*arrays, axis=axis)
+    try: y = how(*arrays, axis=axis)
+    except ValueError as error: raise ValueError(str(error).replace(label(how), label(fn), 1)) from None      # by the reader's name
     return y if dtype is None else y.astype(dtype)
 
 entries[np.concatenate] = partial(joined, np.concatenate, join)
@@ -209,7 +210,12 @@ def __getitem__(self, index):
     return getitem(self, index)
 
 # %% ../nbs/05_shaping.ipynb #05fa3fa6
-def as_places(indices): return indices if hasattr(indices, "shape") else np.asarray(indices, int)
+def as_places(indices):
+    "`indices` as an array of integers, which booleans count as; other numbers are refused."
+    places = indices if hasattr(indices, "shape") else np.asarray(indices)
+    if places.dtype.kind in "iu": return places
+    if places.dtype == bool or not places.size: return places.astype(int)
+    raise TypeError(f"indices: expected integers, got {places.dtype}; positions have no derivative")
 
 inside = {"raise": lambda places, n: places, "wrap": lambda places, n: places % n, "clip": lambda places, n: np.clip(places, 0, n - 1)}
 
@@ -223,6 +229,7 @@ def _take(a, indices, axis=None, out=None, mode="raise"):
 
 @implements(np.take_along_axis)
 def _take_along_axis(arr, indices, axis=-1):
+    if indices.dtype.kind not in "iu": raise IndexError(f"take_along_axis: indices: expected integers, got {indices.dtype}")
     if axis is None: return np.reshape(arr, -1)[indices]
     grid = list(np.ogrid[tuple(map(slice, arr.shape))])
     grid[axis] = indices
@@ -321,7 +328,8 @@ def _pad(array, pad_width, mode="constant", **params):
 # %% ../nbs/05_shaping.ipynb #d68b066d
 @implements(np.diag)
 def _diag(v, k=0):
-    if v.ndim != 1: return np.diagonal(v, k)
+    if v.ndim not in (1, 2): raise ValueError(f"diag: v: expected one axis or two, got {v.ndim}")
+    if v.ndim == 2: return np.diagonal(v, k)
     along_it = np.arange(v.size)
     return scatter_add(v, index=(along_it + max(-k, 0), along_it + max(k, 0)), shape=(v.size + abs(k),) * 2)
 
