@@ -277,6 +277,14 @@ def test_a_wrong_rule_is_found_out():
     finally: del rules[cube]
 
 
+def test_long_functions_are_written_in_short_lines():
+    def many(x):
+        for _ in range(600): x = np.sin(x) + 0.1 * x
+        return x
+    d = derivation(many, [(2,)])
+    assert agreement(d.steps[0]) != "NOT EQUAL" and max(len(right) for _, right in d.forward + d.steps[0].lines) < 300
+
+
 def test_products_have_pictures_too():
     for f in (np.matmul, np.dot, np.inner): assert derivation(f)._repr_html_().count("<svg") == 3
     assert "<svg" in derivation(np.matmul, [(5, 2, 3), (3, 4)])._repr_html_() and "<svg" in derivation(np.dot, [(3,), (3,)], ("C", "Q"))._repr_html_()
