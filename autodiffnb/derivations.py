@@ -1138,10 +1138,10 @@ def meant(w: Writer, x, call):
     if id(x) not in w.meanings: w.meanings[id(x)] = MEANING[call.fn](*call.args, **call.params)
     return w.meanings[id(x)]
 
-# %% ../nbs/18_derivation.ipynb #d145961f
+# %% ../nbs/18_derivation.ipynb #74166302
 QUIET = {np.reshape, np.broadcast_to, np.transpose, cast, np.copy, np.positive, identity, np.negative}     # not worth a name
 LETTER_OF = {"softmax": "p", "eigh_eigenvalues": r"\lambda", "eigh_eigenvectors": "V", "eig_eigenvalues": r"\lambda", "eig_eigenvectors": "V",
-             "svd_U": "U", "svd_S": "s", "svd_Vh": r"V^{\dagger}", "qr_Q": "Q", "qr_R": "R"}      # results that a rule needs, by the letter that everybody uses
+             "svd_U": "U", "svd_S": "s", "svd_Vh": "V_{h}", "qr_Q": "Q", "qr_R": "R"}      # results that a rule needs, by the letter that everybody uses
 LONGEST = 12                                                                                             # operations in one formula
 
 def made_of(x) -> tuple:
