@@ -6,14 +6,13 @@ Docs: https://autodiffnb.github.io/autodiffnb/optimisers.html.md"""
 
 # %% auto #0
 __all__ = ['BLOCK', 'within', 'owned', 'copied', 'wide', 'zero', 'shapes', 'check_gradients', 'in_blocks', 'Optimizer', 'called',
-           'decays', 'step', 'rate', 'SGD', 'RMSProp', 'Adam', 'AdamW', 'count', 'Cosine', 'Staircase', 'Warmup',
-           'global_norm', 'clip_by_norm', 'state_dict', 'load_state_dict', 'described', 'restored']
+           'decays', 'step', 'replace', 'rate', 'SGD', 'RMSProp', 'Adam', 'AdamW', 'count', 'Cosine', 'Staircase',
+           'Warmup', 'global_norm', 'clip_by_norm', 'state_dict', 'load_state_dict', 'described', 'restored']
 
-# %% ../nbs/22_optimisers.ipynb #b430ffc0
+# %% ../nbs/22_optimisers.ipynb #b5edd30e
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,39 +64,40 @@ def check_gradients(
     "Raise `ValueError` unless there is a gradient of the right shape for each parameter."
     if (came := shapes(grads)) != expected: raise ValueError(f"grads: expected one for each parameter, of shapes {expected}; got {came}")
 
-# %% ../nbs/22_optimisers.ipynb #f0817e55
+# %% ../nbs/22_optimisers.ipynb #00c7fa16
 BLOCK = 2**16    # numbers at a time
 
 def in_blocks(
-    update: Callable, # of (g, *arrays); writes to the arrays and returns them
+    update: Callable, # of (rate, decay, g, *arrays); writes to the arrays and returns them
+    rate: float, decay: float, # for `update`
     g: Any, # a gradient
-    *arrays: Any, # of its shape: the parameter, and what is remembered for it
-) -> tuple: # the arrays; where they can't be written to (numbers, arrays of other libraries) new ones
-    "`update(g, *arrays)`, a few rows at a time where the arrays are large."
+    arrays: Sequence, # of its shape: the parameter, and what is remembered for it
+) -> Sequence: # the arrays; where they can't be written to (numbers, arrays of other libraries) new ones
+    "`update(rate, decay, g, *arrays)`, a few rows at a time where the arrays are large."
     w = arrays[0]
-    if type(w) is not np.ndarray or w.size <= BLOCK or len(w) == 1: return update(g, *arrays)
+    if type(w) is not np.ndarray or w.size <= BLOCK or len(w) == 1: return update(rate, decay, g, *arrays)
     rows = max(1, BLOCK * len(w) // w.size)
-    for i in range(0, len(w), rows): update(g[i:i + rows], *(x[i:i + rows] for x in arrays))
+    for i in range(0, len(w), rows): update(rate, decay, g[i:i + rows], *(x[i:i + rows] for x in arrays))
     return arrays
 
-# %% ../nbs/22_optimisers.ipynb #da277e81
+# %% ../nbs/22_optimisers.ipynb #309c1414
 class Optimizer:
     "What the optimisers share: parameters by name, settings, arrays to remember (slots), and a count of steps."
     def __init__(self,
         params: dict[str, Tensor], # leaves; their arrays are copied, since steps write to them
         slots: Sequence[str], # names of what is remembered for each parameter; zeros at first
         lr: float, # the learning rate, above 0
+        own: dict[str, float], # settings of one kind of optimiser, by name
         weight_decay: float | dict[str, float] = 0.0, # 0 or more; a dict has one for each parameter that decays, by name
         clip: float | None = None, # the greatest norm of all gradients together, above 0; None lets them be
         schedule: Callable | None = None, # factor of `lr` from the number of steps before, such as `Cosine(1000)`; None is 1
-        **settings: float, # of one kind of optimiser
     ):
         self.params, self.steps = owned(params), 0
         self.shapes = shapes({name: p.value for name, p in self.params.items()})
         self.slots = {slot: {name: zero(wide(p.value)) for name, p in self.params.items()} for slot in slots}
         if not (schedule is None or callable(schedule)): raise TypeError(f"schedule: expected a function of the number of steps, got {schedule!r}")
         shared = dict(weight_decay=decays(weight_decay, self.params), clip=clip if clip is None else within("clip", clip, 0, math.inf, open=True))
-        settings, self.schedule = dict(lr=within("lr", lr, 0, math.inf, open=True)) | settings | shared, schedule
+        settings, self.schedule = dict(lr=within("lr", lr, 0, math.inf, open=True)) | own | shared, schedule
         self.names = tuple(settings)
         for name, value in settings.items(): setattr(self, name, value)
 
@@ -119,27 +119,33 @@ def decays(weight_decay, params):
     if alien := ", ".join(map(repr, weight_decay.keys() - params.keys())): raise ValueError(f"weight_decay: expected names of parameters ({', '.join(params)}), got {alien}")
     return {name: within(f"weight_decay[{name!r}]", x, 0, math.inf) for name, x in weight_decay.items()}
 
-# %% ../nbs/22_optimisers.ipynb #ad2f360d
+# %% ../nbs/22_optimisers.ipynb #c1d120c6
 def step(self,
     grads: dict[str, Any], # one for each parameter, as from `gradients(loss, params)`; not written to
 ):
     "Change the parameters' values in place. Raises `ValueError` when a gradient is missing or of another shape."
     check_gradients(self.shapes, grads)
     if self.clip is not None: grads = clip_by_norm(grads, self.clip)
-    rate, decay, slots = self.rate, self.weight_decay, self.slots.values()
+    rate, decays = self.rate, self.weight_decay
     self.steps += 1
     for name, p in self.params.items():
-        update = partial(self.update, rate, decay.get(name, 0.0) if isinstance(decay, dict) else decay)
-        p.value, *remembered = in_blocks(update, wide(grads[name]), p.value, *(slot[name] for slot in slots))
-        for slot, x in zip(slots, remembered): slot[name] = x
+        arrays = [p.value, *[slot[name] for slot in self.slots.values()]]
+        decay = decays.get(name, 0.0) if isinstance(decays, dict) else decays
+        after = in_blocks(self.update, rate, decay, wide(grads[name]), arrays)
+        if after[0] is not arrays[0]: self.replace(name, *after)
+
+def replace(self, name, value, *remembered):
+    "What could not be written to gets new values: numbers, and arrays of other libraries."
+    self.params[name].value = value
+    for slot, x in zip(self.slots.values(), remembered): slot[name] = x
 
 def rate(self) -> float:
     "The learning rate of the next step, `lr` times the schedule's factor."
     return self.lr if self.schedule is None else self.lr * within("schedule", self.schedule(self.steps), 0, math.inf)
 
-Optimizer.step, Optimizer.rate = step, property(rate)
+Optimizer.step, Optimizer.replace, Optimizer.rate = step, replace, property(rate)
 
-# %% ../nbs/22_optimisers.ipynb #c7cc3154
+# %% ../nbs/22_optimisers.ipynb #ecf4d4fb
 class SGD(Optimizer):
     """Gradient descent, `w -= lr * v` with `v = momentum * v + g`; with `nesterov`, `w -= lr * (g + momentum * v)`.
 
@@ -153,7 +159,7 @@ class SGD(Optimizer):
     ):
         momentum = within("momentum", momentum, 0, 1)
         if nesterov and not momentum: raise ValueError("nesterov: expected momentum above 0 beside it, got momentum=0")
-        super().__init__(params, ["velocity"] if momentum else [], lr, momentum=momentum, nesterov=bool(nesterov), **shared)
+        super().__init__(params, ["velocity"] if momentum else [], lr, dict(momentum=momentum, nesterov=bool(nesterov)), **shared)
 
     def update(self, rate, decay, g, w, v=None):
         if decay: g = g + decay * w
@@ -165,7 +171,7 @@ class SGD(Optimizer):
         w -= rate * (g + self.momentum * v) if self.nesterov else rate * v
         return w, v
 
-# %% ../nbs/22_optimisers.ipynb #9c8088d8
+# %% ../nbs/22_optimisers.ipynb #66afda05
 class RMSProp(Optimizer):
     "Gradients divided by the root of their running mean square. Source: Hinton, lecture 6e of Neural Networks for Machine Learning, 2012; momentum as in Graves, arXiv 1308.0850."
     def __init__(self,
@@ -177,7 +183,8 @@ class RMSProp(Optimizer):
         **shared: Any, # weight_decay, clip, schedule: see `Optimizer`
     ):
         momentum = within("momentum", momentum, 0, 1)
-        super().__init__(params, ["square", "velocity"] if momentum else ["square"], lr, rho=within("rho", rho, 0, 1), eps=within("eps", eps, 0, math.inf, open=True), momentum=momentum, **shared)
+        own = dict(rho=within("rho", rho, 0, 1), eps=within("eps", eps, 0, math.inf, open=True), momentum=momentum)
+        super().__init__(params, ["square", "velocity"] if momentum else ["square"], lr, own, **shared)
 
     def update(self, rate, decay, g, w, s, v=None):
         if decay: g = g + decay * w
@@ -192,7 +199,7 @@ class RMSProp(Optimizer):
         w -= rate * v
         return w, s, v
 
-# %% ../nbs/22_optimisers.ipynb #2bc6714f
+# %% ../nbs/22_optimisers.ipynb #3406c658
 class Adam(Optimizer):
     "Steps of about `lr` in every direction, steep or flat. Weight decay goes into the gradient. Source: Kingma and Ba, arXiv 1412.6980, algorithm 1."
     def __init__(self,
@@ -204,7 +211,8 @@ class Adam(Optimizer):
     ):
         try: beta1, beta2 = betas
         except (TypeError, ValueError): raise TypeError(f"betas: expected two numbers, got {betas!r}") from None
-        super().__init__(params, ["mean", "square"], lr, beta1=within("betas", beta1, 0, 1), beta2=within("betas", beta2, 0, 1), eps=within("eps", eps, 0, math.inf, open=True), **shared)
+        own = dict(beta1=within("betas", beta1, 0, 1), beta2=within("betas", beta2, 0, 1), eps=within("eps", eps, 0, math.inf, open=True))
+        super().__init__(params, ["mean", "square"], lr, own, **shared)
 
     def update(self, rate, decay, g, w, m, s):
         if decay: g = g + decay * w
