@@ -1,7 +1,7 @@
 """autodiffnb: automatic differentiation for NumPy, written as a book of notebooks."""
 __version__ = "0.1.0"
 
-from autodiffnb.tensor import Tensor, ancestors, defvjp, primitive, topological_order
+from autodiffnb.tensor import Tensor, ancestors, check_answer, defvjp, primitive, topological_order
 from autodiffnb.backward import gradients, stop_gradient
 from autodiffnb.check import check_grads
 from autodiffnb import elementwise, reduction, shaping  # file their rules
