@@ -6,10 +6,10 @@ Docs: https://autodiffnb.github.io/autodiffnb/training.html.md"""
 
 # %% auto #0
 __all__ = ['KIND', 'VERSION', 'Model', 'rows', 'SoftmaxRegression', 'MLP', 'evaluate', 'checked_pair', 'History', 'to_csv',
-           'shown', 'plot', 'write_atomically', 'is_gone', 'save', 'Checkpoint', 'load', 'contents', 'members',
-           'generator_in', 'put', 'Diverged', 'not_finite', 'diverged', 'priced', 'one_epoch', 'Silent', 'Lines', 'Bar',
-           'reporter', 'shuffler', 'begun', 'check_run', 'check_path', 'check_data', 'check_images', 'named', 'fit',
-           'run']
+           'shown', 'plot', 'write_atomically', 'is_gone', 'save', 'Checkpoint', 'load', 'understood', 'not_ours',
+           'contents', 'members', 'generator_in', 'put', 'Diverged', 'not_finite', 'diverged', 'priced', 'one_epoch',
+           'Silent', 'Lines', 'Bar', 'reporter', 'shuffler', 'begun', 'check_run', 'check_path', 'check_data',
+           'check_images', 'named', 'fit', 'run']
 
 # %% ../nbs/23_training.ipynb #d85e5048
 import contextlib
@@ -246,7 +246,7 @@ def save(
         arrays |= {f"slots/{slot}/{name}": np.asarray(x) for slot, xs in state["slots"].items() for name, x in xs.items()}
         state["slots"] = list(state["slots"])
     diary = None if history is None else dict(columns=history.to_dict(), settings=history.settings, stopped=history.stopped, interrupted=history.interrupted)
-    about = dict(kind=KIND, version=VERSION, optimizer=state, history=diary, rng=rng and rng.bit_generator.state)
+    about = dict(kind=KIND, version=VERSION, arrays=sorted(arrays), optimizer=state, history=diary, rng=rng and rng.bit_generator.state)
     text = json.dumps(about, default=lambda x: {"array": x.tolist(), "dtype": str(x.dtype)})
     write_atomically(path, lambda file: np.savez(file, about=np.array(text), **arrays))
 
@@ -268,18 +268,24 @@ def load(
     Raises `FileNotFoundError`, or `ValueError` naming the file when it is cut short, damaged, of another kind, or not of this model or optimiser.
     Then neither is changed."""
     about, arrays = contents(path)
-    state, diary, rng = about["optimizer"], about["history"], about["rng"]
-    if state is not None: state["slots"] = {slot: members(arrays, f"slots/{slot}/") for slot in state["slots"]}
-    history = diary and History.from_dict(diary["columns"], diary["settings"])
-    if history is not None: history.stopped, history.interrupted = diary["stopped"], diary["interrupted"]
-    found = Checkpoint(members(arrays, "params/"), state, history, rng and generator_in(rng))
+    try: found = understood(about, arrays)
+    except Exception as error: raise not_ours(path, f"its entry 'about' is not as `save` writes it ({error!r})") from error
     put(found, path, model, optimizer)
     return found
 
+def understood(about: dict, arrays: dict[str, np.ndarray]) -> Checkpoint:
+    state, diary, rng = about["optimizer"], about["history"], about["rng"]
+    if state is not None: state = {key: state[key] for key in ("kind", "settings", "steps")} | dict(slots={slot: members(arrays, f"slots/{slot}/") for slot in state["slots"]})
+    history = diary and History.from_dict(diary["columns"], diary["settings"])
+    if history is not None: history.stopped, history.interrupted = diary["stopped"], diary["interrupted"]
+    return Checkpoint(members(arrays, "params/"), state, history, rng and generator_in(rng))
+
 # %% ../nbs/23_training.ipynb #87b45736
+def not_ours(path, why) -> ValueError: return ValueError(f"{path}: expected an {KIND}, a .npz file that `save` made; {why}")
+
 def contents(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
     "The text and the arrays of a checkpoint. Raises `ValueError` saying why a file is none."
-    def refused(why): return ValueError(f"{path}: expected an {KIND}, a .npz file that `save` made; {why}")
+    def refused(why): return not_ours(path, why)
     with open(Path(path).expanduser(), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if not zipfile.is_zipfile(file): raise refused(f"it is cut short, or something else ({size:,} bytes without the directory that ends a .npz)")
@@ -294,7 +300,8 @@ def contents(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
     except (TypeError, ValueError) as error: raise refused(f"its entry 'about' is not JSON ({error})") from error
     if not isinstance(about, dict) or about.get("kind") != KIND: raise refused("its entry 'about' is of something else")
     if about.get("version") != VERSION: raise refused(f"it is of version {about.get('version')}, and this package reads version {VERSION}")
-    if missing := {"optimizer", "history", "rng"} - about.keys(): raise refused(f"it is incomplete ({', '.join(sorted(missing))})")
+    if missing := {"arrays", "optimizer", "history", "rng"} - about.keys(): raise refused(f"it is incomplete ({', '.join(sorted(missing))})")
+    if about["arrays"] != sorted(arrays): raise refused(f"it is damaged (it should hold {about['arrays']}, and holds {sorted(arrays)})")
     return about, arrays
 
 # %% ../nbs/23_training.ipynb #6135a83a
@@ -303,9 +310,11 @@ def members(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]
 
 def generator_in(state: dict[str, Any]) -> np.random.Generator:
     "A generator in this state of its bit generator."
-    kind = getattr(np.random, state["bit_generator"])()
-    kind.state = state
-    return np.random.Generator(kind)
+    kind = getattr(np.random, state["bit_generator"])
+    if not issubclass(kind, np.random.BitGenerator): raise TypeError(f"{state['bit_generator']} is no bit generator")
+    bits = kind()
+    bits.state = state
+    return np.random.Generator(bits)
 
 def put(found: Checkpoint, path: Any, model: Any, optimizer: Optimizer | None):
     "Bring what a file held into a model and an optimiser, or raise `ValueError` and change neither."
