@@ -1,5 +1,5 @@
 """Shards: the whole batch to rounding, the same bits from everybody, and no worker's death, silence or error that goes unnoticed."""
-import os, pickle, signal, subprocess, sys, threading, time
+import contextlib, os, pickle, signal, subprocess, sys, threading, time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
@@ -258,7 +258,7 @@ def start():
     opened = []
     def start(n=2, threads=1, **config):
         with dask.config.set({"distributed.comm.timeouts.connect": "5s", **config}):
-            cluster = distributed.LocalCluster(n_workers=n, threads_per_worker=threads, dashboard_address=None, silence_logs=50)
+            cluster = distributed.LocalCluster(n_workers=n, threads_per_worker=threads, dashboard_address=":0", silence_logs=50)
             opened.extend([client := distributed.Client(cluster), cluster])
         return cluster, client
     yield start
@@ -348,7 +348,7 @@ def test_fit_on_a_cluster(client):
 def test_a_client_that_is_asynchronous_or_closed_is_refused():
     distributed = pytest.importorskip("distributed")
     async def inside():
-        async with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None, asynchronous=True) as cluster:
+        async with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0", asynchronous=True) as cluster:
             async with distributed.Client(cluster, asynchronous=True) as client:
                 with pytest.raises(TypeError, match="expected a Client that is not asynchronous"): ad.data_parallel(price, client)(PARAMS, EIGHT)
                 return client
@@ -373,10 +373,10 @@ def test_workers_are_killed_in_the_middle_of_training(start):
                 victim = random.choice(sorted(alive))
                 os.kill(alive[victim], signal.SIGKILL)
                 killed.append(victim)
-                within(60, lambda: victim not in cluster.scheduler.workers)
+                within(180, lambda: victim not in cluster.scheduler.workers)
     thread = threading.Thread(target=killer, daemon=True)
     thread.start()
-    end = time.monotonic() + 60 + 15 * kills
+    end = time.monotonic() + 120 + 30 * kills
     try:
         while len(killed) < kills and time.monotonic() < end: assert trained(step, EIGHT) == undisturbed
         assert trained(step, EIGHT) == undisturbed
@@ -384,9 +384,9 @@ def test_workers_are_killed_in_the_middle_of_training(start):
         over.set()
         thread.join()
     assert len(killed) == kills == len(set(killed))
-    within(60, lambda: len(pids(cluster)) == 2)
+    within(180, lambda: len(pids(cluster)) == 2)
     def both(): return trained(step, EIGHT, steps=1) and len(addresses(step)) == 2
-    within(60, both)       # who has come back takes its half
+    within(180, both)       # who has come back takes its half
 
 
 @needs_kill
@@ -397,7 +397,7 @@ def test_a_worker_that_keeps_dying_is_an_error(start):
     with pytest.raises(ConnectionError, match=r"the worker that computed shards \[.*\] died 2 times in one step \(`retries` is 1\)"):
         ad.data_parallel(ad.value_and_grad(deadly), client, retries=1)(PARAMS, shards)
     with pytest.raises(client_error("KilledWorker")) as e: ad.data_parallel(price, client)(PARAMS, [(X, LABELS), client.submit(deadly_shard)])
-    assert "while Dask made shard 1 of 2" in e.value.__notes__ and time.monotonic() - began < 120
+    assert "while Dask made shard 1 of 2" in e.value.__notes__ and time.monotonic() - began < 300
 
 def client_error(name):
     import distributed
@@ -412,7 +412,7 @@ def test_scattered_shards_cannot_be_made_again(start):
     assert bits(step(PARAMS, shards)) == bits(ad.data_parallel(price)(PARAMS, ad.split_rows(X, LABELS, shards=2)))
     os.kill(pids(cluster)[sorted(addresses(step))[0]], signal.SIGKILL)
     began = time.monotonic()
-    with pytest.raises(ConnectionError, match="shards: shard [01] is lost, and Dask can't make it again; .*scattered"): step(PARAMS, shards)
+    with pytest.raises(ConnectionError, match="shards: some are lost, and Dask can't make them again: .*scattered"): step(PARAMS, shards)
     assert time.monotonic() - began < 60
 
 
@@ -421,12 +421,12 @@ def test_a_cluster_without_workers_is_an_error_in_time(start):
     step = ad.data_parallel(price, client, timeout=2)
     step(PARAMS, EIGHT)
     cluster.scale(0)
-    within(30, lambda: not cluster.scheduler.workers)
+    within(90, lambda: not cluster.scheduler.workers)
     began = time.monotonic()
     with pytest.raises(ConnectionError, match="has no workers, and nothing has happened for 2 s"): step(PARAMS, EIGHT)
     assert time.monotonic() - began < 30
     cluster.scale(1)
-    within(60, lambda: cluster.scheduler.workers)
+    within(180, lambda: cluster.scheduler.workers)
     assert bits(step(PARAMS, EIGHT)) == bits(ad.data_parallel(price)(PARAMS, EIGHT))
 
 
@@ -435,9 +435,9 @@ def test_a_worker_that_joins_gets_its_share(start):
     step = ad.data_parallel(price, client)
     before = bits(step(PARAMS, EIGHT))
     cluster.scale(2)
-    within(60, lambda: len(cluster.scheduler.workers) == 2)
+    within(180, lambda: len(cluster.scheduler.workers) == 2)
     def joined_in(): return bits(step(PARAMS, EIGHT)) == before and len(addresses(step)) == 2
-    within(60, joined_in)
+    within(180, joined_in)
 
 
 @needs_kill
@@ -448,14 +448,15 @@ def test_a_worker_that_stands_still_is_replaced(start):
     victim = pids(cluster)[sorted(addresses(step))[0]]
     os.kill(victim, signal.SIGSTOP)
     try: assert bits(step(PARAMS, EIGHT)) == before
-    finally: os.kill(victim, signal.SIGKILL)
+    finally:
+        with contextlib.suppress(ProcessLookupError): os.kill(victim, signal.SIGKILL)
 
 
 SCHEDULER = """
 import sys, dask
 from distributed import LocalCluster
 if __name__ == "__main__":
-    cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
     print(cluster.scheduler_address, flush=True)
     sys.stdin.read()
 """
