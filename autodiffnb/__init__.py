@@ -21,5 +21,6 @@ from autodiffnb.picture import draw, replay
 from autodiffnb.data import fashion_mnist, minibatches
 from autodiffnb.training import MLP, SGD, Adam, History, SoftmaxRegression, evaluate, fit, load, save
 from autodiffnb.convolution import CNN, average_pool, batch_norm, conv, conv_transpose, dropout, gelu, layer_norm, max_pool, relu
+from autodiffnb.attention import Transformer
 
 __all__ = [name for name, value in list(globals().items()) if getattr(value, "__module__", "").startswith("autodiffnb.")]
