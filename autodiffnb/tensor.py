@@ -23,7 +23,7 @@ __all__ = ['MISLEADING', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', '
            'method', 'split', 'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp',
            'implements', 'home', 'refusal', 'raw', 'as_arrays', 'apply', 'newcomers', 'unusual', 'operator',
            'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'lossy',
-           'error_of', 'item']
+           'error_of', 'item', 'unanswered', 'check_answer', 'with_rule']
 
 # %% ../nbs/00_tensor.ipynb #6d98c56e
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -439,3 +439,31 @@ def __reduce__(self):
     if self.fn is not None:
         raise TypeError(f"only leaves can be pickled or copied, and this Tensor was made by {made_by(self)}; take its .value")
     return Tensor, (self.value, self.name)
+
+# %% ../nbs/00_tensor.ipynb #9d9d4d01
+def unanswered(answer: Any) -> bool:
+    "Is `answer` still the `...` of an empty exercise, or a tuple or list with such a `...` in it?"
+    return answer is ... or isinstance(answer, (tuple, list)) and any(map(unanswered, answer))
+
+def check_answer(
+    answer: Any, # the reader's; while it is `...`, or a tuple or list that holds one, nothing is checked
+    claims: dict[str, Callable[[Any], bool]], # what must be true of it, as functions of the answer; each under the hint for when it isn't
+) -> None: # prints "Right.", or "Not yet." with the hint of the first claim that fails, or "Not answered yet."
+    "Check an answer by what must be true of it."
+    if unanswered(answer): return print("Not answered yet.")
+    for hint, claim in claims.items():
+        try: holds, error = bool(claim(answer)), ""
+        except Exception as e: holds, error = False, f"\n{type(e).__name__}: {e}"
+        if not holds: return print(f"Not yet. {hint}{error}")
+    print("Right.")
+
+# %% ../nbs/00_tensor.ipynb #ec49f6fa
+def with_rule(
+    f: Callable, # plain arrays in, a plain array out
+    *vjps: Callable, # as for `defvjp`
+    broadcasts: bool | None = None, # as for `defvjp`
+) -> primitive: # a new one, which nothing else uses
+    "`f` as a primitive with these vector-Jacobian products: a rule on trial."
+    new = primitive(f)
+    defvjp(new, *vjps, broadcasts=broadcasts)
+    return new

@@ -8,7 +8,7 @@ import pytest
 
 from autodiffnb import Tensor, check_grads, compile, cross_entropy, fit, gradients
 from autodiffnb.attention import CHARACTERS, Transformer, answers, attention, attention_weights, causal, draw_sums, held_out, one_hot, written
-from autodiffnb.training import Adam, load, save
+from autodiffnb import Adam, load, save
 
 RECORD = json.loads((Path(__file__).parent.parent / "benchmarks/results/networks/addition.json").read_text())
 
