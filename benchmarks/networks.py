@@ -16,7 +16,7 @@ import run
 
 HERE = Path(__file__).resolve().parent
 LR, SLOWER, EPOCHS, BATCH = 0.002, 0.75, 8, 64  # of the CNN
-SUMS = 64_000  # that the transformer learns from
+SUMS, TESTS = 64_000, 10_000  # that the transformer learns from, and is asked
 
 
 def environment(threads):
@@ -68,7 +68,7 @@ def addition(args):
     import numpy as np
     from autodiffnb.attention import CHARACTERS, Transformer, answers, draw_sums, held_out, written
     a, b = draw_sums(SUMS, np.random.default_rng(0), held=False)
-    c, d = draw_sums(10_000, np.random.default_rng(1), held=True)
+    c, d = draw_sums(TESTS, np.random.default_rng(1), held=True)
     if held_out()[a, b].any() or not held_out()[c, d].all(): sys.exit("sums that are held out are among the others")
     data, test, exact = written(a, b), written(c, d), []
     model = Transformer(vocabulary=len(CHARACTERS), context=11, first=7, seed=0)
@@ -140,7 +140,7 @@ def torch(threads, channels_last):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
     step.version = torch.__version__
     return step
 
