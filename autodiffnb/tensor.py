@@ -19,11 +19,11 @@ import numpy as np
 
 # %% auto #0
 __all__ = ['MISLEADING', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules', 'entries', 'constants',
-           'refusals', 'libraries', 'waiting', 'UNPLAIN', 'ways', 'PLAIN', 'misleading', 'leaf_value', 'Tensor',
-           'method', 'split', 'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp',
+           'refusals', 'libraries', 'waiting', 'UNPLAIN', 'ways', 'PLAIN', 'LOSSY', 'misleading', 'leaf_value',
+           'Tensor', 'method', 'split', 'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp',
            'implements', 'home', 'refusal', 'raw', 'as_arrays', 'apply', 'newcomers', 'unusual', 'operator',
-           'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'lossy',
-           'error_of', 'item', 'unanswered', 'check_answer', 'with_rule']
+           'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller',
+           'lossy', 'error_of', 'item', 'unanswered', 'check_answer', 'with_rule']
 
 # %% ../nbs/00_tensor.ipynb #6d98c56e
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -396,14 +396,32 @@ class several:
         return tuple(node(y, p, args, params, tuple(results)) for p, y in zip(self.parts, results))
 
 # %% ../nbs/00_tensor.ipynb #2370b324
+LOSSY = {    # what a reader wrote, or NumPy on their behalf; and what to write instead
+    "__array__":   ("np.array(t)", "np.stack([t, ...]) instead of np.array([t, ...]), x.at[i].set(t) instead of x[i] = t, or t.value for the plain array"),
+    "__float__":   ("float(t)", "np.sin(t) instead of math.sin(t), x.at[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
+    "__complex__": ("complex(t)", "t + 0j for a complex Tensor, x.at[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
+    "__int__":     ("int(t)", "int(t.item()) for the plain number"),
+    "__index__":   ("t as a position", "int(t.item()) for the plain number; positions have no derivative"),
+    "__setitem__": ("t[i] = v", "t = t.at[i].set(v), a new Tensor with the entries at i changed"),
+    "tolist":      ("t.tolist()", "t.value.tolist() for plain numbers"),
+}
+
+def caller(depth: int) -> str:
+    "The function of NumPy or SciPy that a reader called, seen from `depth` frames below; empty if there is none."
+    frame, found = sys._getframe(depth), ""
+    while frame and (library := frame.f_globals.get("__name__", "").partition(".")[0]) in ("numpy", "scipy"):
+        if not frame.f_code.co_name.startswith(("_", "<", "wrapper")): found = f" (in {library}'s {frame.f_code.co_name})"
+        frame = frame.f_back
+    return found
+
 def lossy(name: str):
     "Make the method `name` refuse to turn a Tensor into something without a history."
+    call, instead = LOSSY[name]
     def refuse(self, *args, **kwargs):
-        raise TypeError(f"{name} would lose where this Tensor came from. Write t.value for the plain array, t.item() for the number, np.sin(t) "
-                        "instead of math.sin(t), np.stack([t, ...]) instead of np.array([t, ...]), x.at[i].set(t) instead of x[i] = t")
+        raise TypeError(f"{call} would lose where this Tensor came from{caller(2)}. Write {instead}")
     setattr(Tensor, name, refuse)
 
-for name in ("__array__", "__float__", "__int__", "__index__", "__complex__", "__setitem__", "tolist"): lossy(name)
+for name in LOSSY: lossy(name)
 
 # %% ../nbs/00_tensor.ipynb #f572b402
 def error_of(f: Callable, *args, **kwargs) -> str:
@@ -414,9 +432,9 @@ def error_of(f: Callable, *args, **kwargs) -> str:
 
 # %% ../nbs/00_tensor.ipynb #2eadb627
 @method
-def item(self) -> float:
-    "The plain Python number in a Tensor of one element."
-    return self.value.item() if hasattr(self.value, "item") else self.value
+def item(self, *where: int) -> float:
+    "The plain Python number in a Tensor of one element, or at the place `where`."
+    return self.value.item(*where) if hasattr(self.value, "item") else self.value
 
 @method
 def __len__(self) -> int:
