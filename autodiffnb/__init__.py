@@ -20,5 +20,6 @@ from autodiffnb.derivations import derivation
 from autodiffnb.picture import draw, replay
 from autodiffnb.data import fashion_mnist, minibatches
 from autodiffnb.training import MLP, SGD, Adam, History, SoftmaxRegression, evaluate, fit, load, save
+from autodiffnb.arrays import Sparse  # files what other array libraries need
 
 __all__ = [name for name, value in list(globals().items()) if getattr(value, "__module__", "").startswith("autodiffnb.")]
