@@ -85,8 +85,8 @@ export: $(VENV)/.dev  ## notebooks to autodiffnb/*.py
 	$(BIN)/nbdev-export
 
 prepare: export  ## before a commit: export, run and store outputs, clean, README; NBS='nbs/00_tensor.ipynb' runs that one only
-	$(BIN)/python tools/notebooks.py run $(NBS)
 	$(BIN)/python tools/coverage.py
+	$(BIN)/python tools/notebooks.py run $(NBS)
 	$(BIN)/nbdev-clean
 	$(BIN)/python tools/readme.py
 

@@ -19,6 +19,7 @@ from autodiffnb.program import compile
 from autodiffnb.derivations import derivation
 from autodiffnb.picture import draw, replay
 from autodiffnb.data import fashion_mnist, minibatches
-from autodiffnb.training import MLP, SGD, Adam, History, SoftmaxRegression, evaluate, fit, load, save
+from autodiffnb.optimisers import SGD, Adam, AdamW, Cosine, RMSProp, Staircase, Warmup, clip_by_norm, global_norm
+from autodiffnb.training import MLP, History, SoftmaxRegression, evaluate, fit, load, save
 
 __all__ = [name for name, value in list(globals().items()) if getattr(value, "__module__", "").startswith("autodiffnb.")]
