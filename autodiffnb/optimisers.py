@@ -61,7 +61,8 @@ def check_gradients(
     expected: dict[str, tuple[int, ...]], # shape of each parameter
     grads: dict[str, Any], # as from `gradients(loss, params)`
 ):
-    "Raise `ValueError` unless there is a gradient of the right shape for each parameter."
+    "Raise `TypeError` or `ValueError` unless there is a gradient of the right shape for each parameter."
+    if not isinstance(grads, dict): raise TypeError(f"grads: expected a dict of arrays by name, got {type(grads).__name__}")
     if (came := shapes(grads)) != expected: raise ValueError(f"grads: expected one for each parameter, of shapes {expected}; got {came}")
 
 # %% ../nbs/22_optimisers.ipynb #00c7fa16

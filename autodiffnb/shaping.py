@@ -414,7 +414,8 @@ class At:
 
     def new(self, v):
         "`v` in the dtype of `x` and the shape of the place."
-        v = v if hasattr(v, "dtype") else np.asarray(v)
+        v = v if hasattr(v, "dtype") and not isinstance(v, type) else np.asarray(v)
+        if v.dtype.kind not in "biufc": raise TypeError(f"v: expected numbers, got {v.dtype}")
         if v.dtype.kind == "c" and self.x.dtype.kind != "c": raise TypeError(f"v: expected real numbers for a Tensor of {self.x.dtype}, got {v.dtype}")
         shape = selection_shape(self.index, self.x.shape)
         try: return np.broadcast_to(v if v.dtype == self.x.dtype else v.astype(self.x.dtype), shape)

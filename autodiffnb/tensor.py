@@ -53,7 +53,7 @@ def leaf_value(value):
     if type(value) is not np.ndarray and is_misleading(value): raise misleading(value)
     if type(value) in (bool, int): return float(value)
     if type(value) in (float, complex): return value
-    if not (hasattr(value, "dtype") and hasattr(value, "shape")): value = np.asarray(value)
+    if isinstance(value, type) or not (hasattr(value, "dtype") and hasattr(value, "shape")): value = np.asarray(value)
     if value.dtype.kind in "biu": return value.astype(np.float64)
     if value.dtype.kind in "fc": return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
     raise TypeError(f"value: expected real or complex numbers, got dtype {value.dtype}")
@@ -359,7 +359,8 @@ def topological_order(
     output: Tensor, # the node to start from
     first: int = -1, # leave out whatever has a lower number
 ) -> list[Tensor]: # every Tensor that `output` was made from, arguments before results, `output` last
-    "`output` and all its ancestors, in the order in which they were made."
+    "`output` and all its ancestors, in the order in which they were made. Raises `TypeError` if it isn't a Tensor."
+    if not isinstance(output, Tensor): raise TypeError(f"output: expected a Tensor, got {type(output).__name__}")
     found, nodes = {output}, [output]
     for t in nodes:
         for i in t.places:
