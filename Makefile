@@ -58,6 +58,10 @@ $(VENVD)/.docs: $(VENVD)/.made requirements/docs.txt pyproject.toml
 	$(@D)/$(PIP) -c requirements/docs.txt --no-build-isolation -e '.[docs]'
 	@touch $@
 
+$(VENVD)/.lite: $(VENVD)/.docs
+	$(@D)/$(PIP) -c requirements/docs.txt --no-build-isolation -e '.[docs,lite]'
+	@touch $@
+
 # ---- the two commands
 
 fashion: $(VENV)/.dev  ## the main job: train on FashionMNIST, print the final table, leave notebook and figures in build/fashion
@@ -94,8 +98,8 @@ peers: $(VENV)/.dev  ## the other libraries for `make bench`; for a PyTorch with
 lab: $(VENV)/.lab  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs $(LAB_ARGS)
 
-docs: $(VENVD)/.docs  ## the site, in _docs: from the notebooks as they are stored, nothing is run again; needs npm once, for MathJax
-	$(VENVD)/bin/python -W ignore tools/docs.py build
+docs: $(VENVD)/$(if $(LITE),.lite,.docs)  ## the site, in _docs: from the notebooks as they are stored, nothing is run again; needs npm once, for MathJax; LITE=1 adds JupyterLite
+	$(VENVD)/bin/python -W ignore tools/docs.py build $(if $(LITE),--lite)
 
 docs-serve: docs  ## the site at http://localhost:8000; DOCS_ARGS='--port 8001' to choose
 	@$(VENVD)/bin/python tools/docs.py serve $(DOCS_ARGS)
@@ -139,7 +143,7 @@ requirements/.lock: $(VENV)/.made $(VENV2)/.made $(VENVD)/.made
 	$(VENV2)/$(PIP) -r $(VENV2)/requirements.in 'setuptools>=77'
 	{ sed '/^[^#]/d' requirements/nbdev2.txt; $(VENV2)/bin/python -m pip freeze --all --exclude pip; } > $(VENV2)/new.txt
 	$(VENVD)/$(PIP) 'setuptools>=77'
-	$(VENVD)/$(PIP) --no-build-isolation -e '.[docs]'
+	$(VENVD)/$(PIP) --no-build-isolation -e '.[docs,lite]'
 	{ sed '/^[^#]/d' requirements/docs.txt; $(VENVD)/bin/python -m pip freeze --all --exclude pip --exclude-editable; } > $(VENVD)/new.txt
 	mv $(VENV)/new.txt requirements/dev.txt
 	mv $(VENV2)/new.txt requirements/nbdev2.txt

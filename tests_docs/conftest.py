@@ -61,7 +61,7 @@ def watched(browser, address):
     for one in made: one.context.close()
 
 
-def pages(): return sorted(str(p.relative_to(SITE)) for p in SITE.rglob("*.html"))
+def pages(): return sorted(str(p.relative_to(SITE)) for p in SITE.rglob("*.html") if p.relative_to(SITE).parts[0] != "lite")
 
 
 def pytest_generate_tests(metafunc):

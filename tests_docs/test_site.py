@@ -181,7 +181,7 @@ def test_names_in_code_lead_to_their_definitions():
     "Under its own name, or under one that the chapter's imports give it"
     linked, wrong = {"numpy": set(), "own": set()}, []
     for chapter, page in zip(CHAPTERS, PAGES):
-        source = "".join("".join(c["source"]) for c in json.loads((ROOT / "nbs" / chapter).read_text())["cells"])
+        source = "\n".join("".join(c["source"]) for c in json.loads((ROOT / "nbs" / chapter).read_text())["cells"])
         for link, text in re.findall(r'<a class="name" href="([^"]*)">(.*?)</a>', (SITE / page).read_text(), re.S):
             name, target = re.sub(r"<[^>]*>|@", "", text).split(".")[-1].strip(), re.split(r"[#./]", link)[-1]
             linked["numpy" if "numpy.org" in link else "own"].add(name)
@@ -209,3 +209,14 @@ def test_what_the_chapters_cite_is_in_the_bibliography():
     prose = "\n".join("".join(c["source"]) for name in CHAPTERS for c in json.loads((ROOT / "nbs" / name).read_text())["cells"])
     cited = set(re.findall(r"arXiv:? ?(\d{4}\.\d{5})", prose)) | set(re.findall(r"([A-Z][a-z]+) et al\.", prose)) | {n for pair in re.findall(r"([A-Z][a-z]+) and ([A-Z][a-z]+),? \(?(?:19|20)\d\d\b", prose) for n in pair}
     assert cited and {c for c in cited if c not in book} == set()
+
+
+@pytest.mark.skipif(not (SITE / "lite").exists(), reason="built without LITE=1")
+def test_a_chapter_opens_in_jupyterlite(watched):
+    "As far as that goes without a network: the notebook is shown, and nothing but Pyodide is asked for elsewhere"
+    w = watched()
+    link = re.search(r'href="(lite/[^"]*)"', (SITE / PAGES[0]).read_text())[1]
+    w.page.goto(w.home + link)
+    w.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    assert [x for x in w.wrong if x.startswith("outward") and "/pyodide/" not in x] == []
+    assert (SITE / "lite" / "files" / "autodiffnb" / "tensor.py").exists()

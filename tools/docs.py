@@ -209,9 +209,11 @@ def write_notebook(page, cells):
     (SOURCE / f"{page}.ipynb").write_text(json.dumps({"cells": cells, "metadata": meta, "nbformat": 4, "nbformat_minor": 5}))
 
 
-def opening(name):
+def opening(name, lite):
     "Where a chapter's notebook is to be had"
-    return text_cell(f'<p class="opening">Open this chapter: <a href="notebooks/{name}" download>the notebook</a>, or <a href="http://localhost:8888/lab/tree/nbs/{name}">in JupyterLab</a> while <code>make lab</code> runs.</p>')
+    ways = [f'<a href="notebooks/{name}" download>the notebook</a>', f'<a href="http://localhost:8888/lab/tree/nbs/{name}">in JupyterLab</a> while <code>make lab</code> runs']
+    if lite: ways.append(f'<a href="lite/lab/index.html?path={name}">in this browser</a>, which fetches Python and NumPy from the network')
+    return text_cell(f'<p class="opening">Open this chapter: {", or ".join(ways)}.</p>')
 
 
 def landing(cells, template):
@@ -226,7 +228,7 @@ def landing(cells, template):
     return [text_cell(front), *cells[sections[1]:]]
 
 
-def write_chapters(known):
+def write_chapters(known, lite):
     "All pages that are notebooks; the order of the chapters, as (page, line of the table of contents)"
     import nbdev.serve as nbdev     # not its commands, which would go and fetch Quarto
     class Still(nbdev.FilterDefaults):
@@ -241,7 +243,7 @@ def write_chapters(known):
         cells = json.loads(path.read_text())["cells"]
         cells = translated(cells, page, known)
         if rest := after_title(NBS / path.name): cells.insert(1, text_cell(linked(rest, known)))
-        if number: cells.insert(1, opening(path.name)); chapters.append((page, f"{number[0].split('_')[0]} {title_of(cells)}"))
+        if number: cells.insert(1, opening(path.name, lite)); chapters.append((page, f"{number[0].split('_')[0]} {title_of(cells)}"))
         if page == "index": cells = landing(cells, linked((DOCS / "index.md").read_text(), known)) + [text_cell(contents(chapters))]
         write_notebook(page, cells)
     shutil.rmtree(processed)      # `nbdev-docs` makes it with the boxes of `show_doc`
@@ -315,7 +317,7 @@ def description(thing, known):
     "A docstring, which is Markdown, and the table of the parameters"
     own = inspect.getdoc(thing) if inspect.isroutine(thing) or isinstance(thing, (type, property)) or type(thing).__module__.startswith(PACKAGE) else None
     if own and own == inspect.getdoc(type(thing)) and not isinstance(thing, type): own = None
-    return "\n\n".join(part for part in (linked(own, known) if own else "", parameter_list(thing) if callable(thing) else "") if part)
+    return "\n\n".join(part for part in (re.sub(r"\]\((\w+\.ipynb)", r"](../\1", linked(own, known)) if own else "", parameter_list(thing) if callable(thing) else "") if part)
 
 
 def home_of(thing, default):
@@ -394,14 +396,30 @@ def write_pages(known):
         (SOURCE / path.name).write_text(text)
 
 
-def build(strict=True):
+def write_lite():
+    "JupyterLite with the chapters and the package beside them, in _docs/lite; Python itself comes to the browser from Pyodide's host when a cell is first run"
+    folder = WORK / "lite"
+    shutil.rmtree(folder, ignore_errors=True)
+    contents = folder / "contents"
+    shutil.copytree(ROOT / PACKAGE, contents / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in NBS.glob("[0-9]*.ipynb"):
+        notebook = json.loads(path.read_text())
+        notebook["metadata"]["kernelspec"] = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
+        (contents / path.name).write_text(json.dumps(notebook))
+    kernel = {"@jupyterlite/pyodide-kernel-extension:kernel": {"loadPyodideOptions": {"packages": ["numpy", "matplotlib", "scipy"]}}}
+    (folder / "jupyter-lite.json").write_text(json.dumps({"jupyter-lite-schema-version": 0, "jupyter-config-data": {"appName": PACKAGE, "litePluginSettings": kernel}}))
+    command = [sys.executable, "-m", "jupyterlite_core", "build", "--contents", "contents", "--output-dir", str(SITE / "lite"), "--no-sourcemaps", "--no-unused-shared-packages"]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL).returncode
+
+
+def build(strict=True, lite=False):
     "_docs/, from nothing; returns Sphinx's exit status"
     shutil.rmtree(SOURCE, ignore_errors=True); SOURCE.mkdir(parents=True)
     sys.path.insert(0, str(ROOT))
     fetch_mathjax()
     write_inventories()
     known = inventory()
-    chapters = write_chapters(known)
+    chapters = write_chapters(known, lite)
     write_reference(chapters, known)
     write_pages(known)
     write_definitions()
@@ -415,7 +433,8 @@ def build(strict=True):
     if status == 0:
         shutil.rmtree(SITE, ignore_errors=True)
         html.rename(SITE)
-        print(f"{len(list(SITE.rglob('*.html')))} pages in {SITE.relative_to(ROOT)}")
+        if lite: status = write_lite()
+        print(f"{len([p for p in SITE.rglob('*.html') if 'lite' not in p.parts])} pages in {SITE.relative_to(ROOT)}")
     return status
 
 
@@ -434,9 +453,10 @@ def main(argv=None):
     parser.add_argument("what", choices=["build", "serve"])
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--lenient", action="store_true", help="warnings of Sphinx do not fail the build")
+    parser.add_argument("--lite", action="store_true", help="JupyterLite too, so that a chapter can be run in a browser that has the network")
     args = parser.parse_args(argv)
     if args.what == "serve": return serve(args.port)
-    return build(strict=not args.lenient)
+    return build(strict=not args.lenient, lite=args.lite)
 
 
 if __name__ == "__main__":
