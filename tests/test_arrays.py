@@ -504,7 +504,7 @@ NAMED = {
 @pytest.mark.parametrize("call", NAMED.values(), ids=NAMED)
 @pytest.mark.filterwarnings("ignore")
 def test_a_tensor_inside_an_xarray(call):
-    xr = pytest.importorskip("xarray")
+    xr = pytest.importorskip("xarray", exc_type=ImportError)
     X_ = xr.DataArray(X[:, :3], dims=("row", "feature"), coords={"feature": list("abc")})
     def of(w):
         y = call(xr, X_, xr.DataArray(w, dims="feature", coords={"feature": list("abc")})).data
@@ -513,11 +513,11 @@ def test_a_tensor_inside_an_xarray(call):
 
 
 def test_an_xarray_or_a_pandas_table_as_a_leaf_is_refused_with_advice():
-    xr = pytest.importorskip("xarray")
+    xr = pytest.importorskip("xarray", exc_type=ImportError)
     named = xr.DataArray(b, dims="feature")
     for call in (lambda: Tensor(named), lambda: Tensor(b) * named, lambda: grad(lambda w: (w * w).sum())(named)):
         with pytest.raises(TypeError, match=r"xr.DataArray\(Tensor\(x.data\)"): call()
-    pd = pytest.importorskip("pandas")
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
     for table in (pd.Series(b), pd.DataFrame(X)):
         with pytest.raises(TypeError, match="to_numpy"): Tensor(table)
         with pytest.raises(TypeError, match="to_numpy"): Tensor(b) * table
