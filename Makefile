@@ -18,7 +18,7 @@ PIP  = bin/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fashion test test-long pytest nbtest nbdev2 bench peers lab export prepare readme coverage check lock dist clean
+.PHONY: help setup fashion test test-long pytest nbtest nbdev2 bench networks peers lab export prepare readme coverage check lock dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */make \1\t/' | expand -t 16
@@ -77,6 +77,10 @@ nbdev2: $(VENV2)/.dev  ## the notebooks, with nbdev 2 in an environment of its o
 
 bench: $(VENV)/.dev  ## time and memory beside hand-written NumPy and the peers that are installed; BENCH_ARGS='--threads 2' to choose
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+networks: $(VENV)/.dev  ## the CNN on all of FashionMNIST and the transformer that adds, in full (half an hour at most); into benchmarks/results/networks
+	$(BIN)/python benchmarks/networks.py cnn
+	$(BIN)/python benchmarks/networks.py addition
 
 peers: $(VENV)/.dev  ## the other libraries for `make bench`; for a PyTorch without CUDA's gigabytes put its build for the CPU into .venv before
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements/dev.txt --no-build-isolation -e '.[bench]'

@@ -9,7 +9,7 @@ __all__ = ['KIND', 'VERSION', 'Model', 'rows', 'SoftmaxRegression', 'MLP', 'eval
            'shown', 'plot', 'write_atomically', 'is_gone', 'save', 'Checkpoint', 'load', 'understood', 'not_ours',
            'contents', 'members', 'generator_in', 'put', 'Diverged', 'not_finite', 'diverged', 'priced', 'one_epoch',
            'Silent', 'Lines', 'Bar', 'reporter', 'shuffler', 'begun', 'check_run', 'check_path', 'check_data',
-           'check_images', 'named', 'fit', 'run']
+           'check_images', 'named', 'Picked', 'in_shards', 'fit', 'run']
 
 # %% ../nbs/23_training.ipynb #d85e5048
 import contextlib
@@ -32,6 +32,7 @@ from .backward import gradients
 from .data import minibatches
 from .loss import accuracy, cross_entropy
 from .optimisers import SGD, Adam, Optimizer, described, restored
+from .parallel import data_parallel, split_rows
 from .picture import curves
 from .program import Compiled
 from .tensor import Tensor, label, raw
@@ -494,6 +495,24 @@ def named(name, check, *args):
     except TypeError as error: raise TypeError(f"{name}: {error}") from None
     except ValueError as error: raise ValueError(f"{name}: {error}") from None
 
+# %% ../nbs/23_training.ipynb #22224aaf
+class Picked(NamedTuple):
+    "The images of a batch by their numbers; they are looked at only if something went wrong."
+    images: Any
+    rows: np.ndarray
+    def __array__(self, dtype=None, copy=None): return np.asarray(self.images[self.rows], dtype)
+
+def in_shards(step: Callable, executor: Any, pieces: list[tuple], train: tuple, batch_size: int, rng: np.random.Generator | None) -> tuple[Callable, Callable]:
+    "What gives the batches of an epoch, as numbers of rows; and the step that has each shard compute its own of them."
+    starts = np.cumsum([0, *(len(t) for _, t in pieces)])
+    parallel = data_parallel(lambda values, X, t, rows: step(values, X[rows], t[rows]), executor, weight=lambda X, t, rows: len(t[rows]))
+    def picked(rows, s):
+        mine = rows[(starts[s] <= rows) & (rows < starts[s + 1])] - starts[s]
+        return slice(int(mine[0]), int(mine[-1]) + 1) if rng is None and len(mine) else mine
+    def price(values, X, rows): return parallel(values, pieces, [picked(rows, s) for s in range(len(pieces))])
+    def batches(): return ((Picked(train[0], rows), rows) for rows, in minibatches(np.arange(starts[-1]), batch_size=batch_size, rng=rng))
+    return batches, price
+
 # %% ../nbs/23_training.ipynb #85efa2de
 def fit(
     model: Any, # called with a batch, gives logits; its `params` is a dict of Tensors by name
@@ -508,6 +527,8 @@ def fit(
     history: History | None = None, # to go on with, and to have in hand whatever happens; None is a new one
     checkpoint: str | os.PathLike | None = None, # written after each epoch; if it is there, the run goes on from it
     compile: bool = False, # replay the step as a program, with the same numbers; for a model and a loss that make the same calls each time
+    executor: Any = None, # a pool of threads or a dask.distributed.Client that computes the pieces of each batch; None computes it whole
+    shards: int = 8, # pieces of the training set, with an executor; the numbers depend on how many, and not on who computes them
     progress: bool = True, # a bar with tqdm, lines without
     callbacks: Sequence[Callable] = (), # called as f(model, optimizer, history) after each epoch; one that returns True ends the run
 ) -> History: # a row for each epoch: epoch, train_loss, and validation_loss and validation_accuracy
@@ -517,25 +538,32 @@ def fit(
 
     Raises `TypeError` or `ValueError` naming the argument that is wrong, before the first step; `Diverged`, a `FloatingPointError`, when the loss
     becomes nan or infinite; `OSError` when the checkpoint can't be written, before the first step if it has no folder.
+    With an executor also what [`data_parallel`](21_parallel.ipynb) raises; the model should then compute the same from the same, without drawing or remembering anything.
     With `compile`, `TypeError` at one of the first two steps when model or loss can't be replayed (they draw a mask, or branch on a value)."""
     optimizer = check_run(model, epochs, optimizer, loss, history, checkpoint, callbacks)
     train, validation = check_data(model, train, "train", loss), None if validation is None else check_data(model, validation, "validation", loss)
     rng, order = shuffler(shuffle)
     settings = dict(optimizer=type(optimizer).__name__, **optimizer.settings, batch_size=batch_size, rows=len(train[1]), shuffle=order, loss=label(loss))
     minibatches(*train, batch_size=batch_size)
+    if executor is not None:
+        if compile: raise ValueError("compile: expected False with an executor, since its threads share the model that a program is recorded from")
+        pieces = split_rows(*train, shards=min(shards, len(train[1])) if isinstance(shards, int) else shards)
+        settings |= dict(shards=len(pieces))
     history = begun(checkpoint, history, model, optimizer, rng, settings)
     step = priced(model, loss, optimizer.params)
-    return run(model, train, validation, epochs, batch_size, optimizer, loss, Compiled(step) if compile else step, rng, history, checkpoint, progress, callbacks)
+    batches, step = (lambda: minibatches(*train, batch_size=batch_size, rng=rng)), Compiled(step) if compile else step
+    if executor is not None: batches, step = in_shards(step, executor, pieces, train, batch_size, rng)
+    return run(model, train, validation, epochs, batch_size, optimizer, loss, step, batches, history, checkpoint, progress, callbacks, rng)
 
 # %% ../nbs/23_training.ipynb #a1eb49f0
-def run(model, train, validation, epochs, batch_size, optimizer, loss, step, rng, history, checkpoint, progress, callbacks) -> History:
+def run(model, train, validation, epochs, batch_size, optimizer, loss, step, batches, history, checkpoint, progress, callbacks, rng) -> History:
     "The loop of `fit`, everything having been checked."
     steps, history.interrupted = math.ceil(len(train[1]) / batch_size), False
     report = reporter(progress, len(history) * steps, epochs * steps)
     try:
         while len(history) < epochs and not history.stopped:
             with np.errstate(over="ignore", invalid="ignore"): # what they warn of ends the run, with a better message
-                price = one_epoch(model, minibatches(*train, batch_size=batch_size, rng=rng), optimizer, step, history, report.step)
+                price = one_epoch(model, batches(), optimizer, step, history, report.step)
                 row = {"epoch": len(history) + 1, "train_loss": price}
                 if validation is not None: row |= zip(("validation_loss", "validation_accuracy"), evaluate(model, validation, loss=loss))
             history.append(row)
