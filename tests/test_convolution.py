@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from autodiffnb import Tensor, check_grads, compile, cross_entropy, fit, gradients, hvp
 from autodiffnb.convolution import (CNN, Layer, average_pool, batch_norm, collected, conv, conv_transpose, dropout, fans, gelu, glorot, he, layer_norm, lecun, max_pool,
                                     overlap_add, relu, standardise, windows)
-from autodiffnb.training import Adam, evaluate
+from autodiffnb import Adam, evaluate
 
 
 def whole(rng, *shape): return rng.integers(-4, 5, shape).astype(float)
