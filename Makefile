@@ -18,10 +18,10 @@ PIP  = bin/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fashion test pytest nbtest nbdev2 bench peers lab export prepare readme coverage check lock dist clean
+.PHONY: help setup fashion test test-long pytest nbtest nbdev2 bench networks peers lab export prepare readme coverage check lock dist clean
 
 help:  ## this list
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## */make \1\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */make \1\t/' | expand -t 16
 
 # ---- environments: a stamp file each, so that setting up is done again only when the versions change
 
@@ -61,7 +61,7 @@ test: nbtest pytest  ## all tests: the notebooks, then pytest
 
 # ---- their parts, and the rest
 
-nbtest pytest nbdev2: export OPENBLAS_NUM_THREADS = 1
+nbtest pytest nbdev2 test-long: export OPENBLAS_NUM_THREADS = 1
 
 nbtest: $(VENV)/.dev  ## the notebooks, with nbdev 3
 	$(BIN)/nbdev-test
@@ -69,11 +69,18 @@ nbtest: $(VENV)/.dev  ## the notebooks, with nbdev 3
 pytest: $(VENV)/.dev  ## pytest alone; PYTEST_ARGS='-k tensor' to choose
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+test-long: $(VENV)/.dev  ## pytest at length: a hundred kills of a training run instead of ten, malformed files by the ten thousand
+	$(BIN)/python -m pytest --long $(PYTEST_ARGS)
+
 nbdev2: $(VENV2)/.dev  ## the notebooks, with nbdev 2 in an environment of its own
 	$(VENV2)/bin/nbdev_test
 
 bench: $(VENV)/.dev  ## time and memory beside hand-written NumPy and the peers that are installed; BENCH_ARGS='--threads 2' to choose
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+networks: $(VENV)/.dev  ## the CNN on all of FashionMNIST and the transformer that adds, in full (half an hour at most); into benchmarks/results/networks
+	$(BIN)/python benchmarks/networks.py cnn
+	$(BIN)/python benchmarks/networks.py addition
 
 peers: $(VENV)/.dev  ## the other libraries for `make bench`; for a PyTorch without CUDA's gigabytes put its build for the CPU into .venv before
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements/dev.txt --no-build-isolation -e '.[bench]'
