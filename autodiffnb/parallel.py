@@ -25,9 +25,9 @@ __all__ = ['jobs', 'BEAT', 'ANSWER', 'joined', 'Total', 'rows', 'packed', 'Job',
            'parts_of', 'as_shard', 'shard_list', 'at_home', 'split_rows', 'gathered', 'again', 'slots', 'in_cluster',
            'is_dask_future', 'leaf', 'Placed', 'Cluster', 'Traffic', 'method', 'replies', 'ask', 'scheduler', 'workers',
            'noticed', 'locate', 'expect_coming', 'place', 'some_workers', 'level', 'explained', 'keeps_dying', 'nobody',
-           'DataParallel', 'is_client', 'data_parallel']
+           'DataParallel', 'is_lazy', 'is_client', 'data_parallel']
 
-# %% ../nbs/21_parallel.ipynb #ab8a2890
+# %% ../nbs/21_parallel.ipynb #40ac7055
 def joined(
     a: tuple | None, # (rows, a tree of means over them); rows None for sums; None for a shard without rows
     b: tuple | None, # the same of other rows
@@ -35,7 +35,7 @@ def joined(
     "Two means as the mean of both, leaf by leaf; sums are added. Leaves that are no numbers, such as a parameter's activation function, are the first's."
     if a is None or b is None: return b if a is None else a
     (n, x), (m, y) = a, b
-    p, q = (1, 1) if n is None else (n / (n + m), m / (n + m))
+    p, q = (1, 1) if n is None else (float(n / (n + m)), float(m / (n + m)))
     pairs = zip(tree_leaves(x).values(), tree_leaves(y).values(), strict=True)
     return None if n is None else n + m, tree_build(x, [u if isinstance(u, SETTINGS) else p * u + q * v for u, v in pairs])
 
@@ -64,7 +64,7 @@ def packed(x: Any) -> Any:
     "`x`, as a copy in C order if its numbers are not aligned or do not lie together. BLAS would not take it as it is, and NumPy's own loops add in another order."
     return x if not isinstance(x, np.ndarray) or x.flags.aligned and (x.flags.c_contiguous or x.flags.f_contiguous) else x.copy()
 
-# %% ../nbs/21_parallel.ipynb #3dd912d9
+# %% ../nbs/21_parallel.ipynb #8cffd240
 class Job:
     "`f` of one shard, with what the shard counts."
     def __init__(self, f: Callable, weight: Callable | None): self.f, self.weight, self.spare, self.code = f, weight, [], None
@@ -72,7 +72,7 @@ class Job:
     def __call__(self, params: Any, arrays: tuple) -> tuple | None:
         arrays = tuple(packed(x.compute(scheduler="synchronous") if hasattr(x, "__dask_graph__") else x) for x in arrays)
         n = None if self.weight is None else self.weight(*arrays)
-        if n is not None and not n >= 0: raise ValueError(f"weight: expected a number of 0 or more for each shard, got {n!r}")
+        if n is not None and not 0 <= n < np.inf: raise ValueError(f"weight: expected a number of 0 or more for each shard, got {n!r}")
         if n == 0: return None
         try: f = self.spare.pop()
         except IndexError: f = copy(self.f) if isinstance(self.f, Compiled) else self.f
@@ -252,7 +252,7 @@ class Traffic(NamedTuple):
     sent: int
     received: int
 
-# %% ../nbs/21_parallel.ipynb #79b22f9e
+# %% ../nbs/21_parallel.ipynb #797bf5ca
 def method(f: Callable) -> Callable:
     "Make `f` a method of `Cluster`."
     setattr(Cluster, f.__name__, f)
@@ -285,6 +285,9 @@ async def ask(self, address: str, numbers: list[int], placed: Placed, params: by
     except OSError:
         await self.noticed(address)
         return "gone", None
+    except Exception as error:
+        error.add_note(f"on worker {address}, which could not begin; is this package installed there, in the same version?")
+        raise
     if reply["status"] != "OK": return "error", (RuntimeError(reply["exception_text"]), reply["traceback_text"])
     self.informed.add(address)
     self.traffic = Traffic(self.traffic.sent + len(question), self.traffic.received + len(reply["result"]))
@@ -341,11 +344,11 @@ async def expect_coming(self, leaf: Any, i: int, count: int):
         raise error.with_traceback(trace)
     if leaf.status == "cancelled": raise CancelledError(f"shard {i} of {count}")
 
-# %% ../nbs/21_parallel.ipynb #33eae4d7
+# %% ../nbs/21_parallel.ipynb #0302de8e
 @method
 async def place(self, shards: list) -> Placed:
     "The shards in the cluster: placed now, or at an earlier step, and levelled out if workers have come since."
-    key = tuple(id(x) for shard in shards for x in (shard if isinstance(shard, tuple) else (shard,)))
+    key = tuple(x.name if hasattr(x, "__dask_graph__") else id(x) for shard in shards for x in (shard if isinstance(shard, tuple) else (shard,)))
     placed = self.placed.pop(key, None)
     if placed is None:
         threads = await self.some_workers()
@@ -396,11 +399,11 @@ def nobody(self, threads: dict, numbers: list[int]) -> Exception:
     what = f"has {len(threads)} workers, none of which has or makes shards {numbers}" if threads else "has no workers"
     return ConnectionError(f"executor: {self.client} {what}, and nothing has happened for {self.timeout:g} s")
 
-# %% ../nbs/21_parallel.ipynb #1c388d91
+# %% ../nbs/21_parallel.ipynb #1fa27602
 class DataParallel:
     "A function over shards. `traffic` says what the last step sent to a cluster and received."
     def __init__(self, f, executor, weight, retries, timeout):
-        self.job, self.executor, self.cluster = Job(expect_function("data_parallel", f), weight), executor, None
+        self.job, self.executor, self.cluster, self.blocks = Job(expect_function("data_parallel", f), weight), executor, None, (self, [])
         if weight is not None and not callable(weight): raise TypeError(f"weight: expected a function of a shard's arrays, or None for sums; got {type(weight).__name__}")
         if is_client(executor): self.cluster = Cluster(executor, self.job, retries, timeout)
         elif executor is not None and not isinstance(executor, Executor):
@@ -412,7 +415,8 @@ class DataParallel:
     def __call__(self, params: Any, shards: Any, *each: Sequence) -> Any:
         for where, x in tree_leaves(params, "params").items():
             if isinstance(x, Tensor): raise TypeError(f"{where}: expected an array, got a Tensor, and the step is not recorded; pass values, as in {{name: p.value for name, p in params.items()}}")
-        shards, params = shard_list(shards), tree_map(packed, params)
+        if shards is not self.blocks[0]: self.blocks = shards if is_lazy(shards) else self, shard_list(shards)
+        shards, params = self.blocks[1], tree_map(packed, params)
         for values in each:
             if len(values) != len(shards): raise ValueError(f"each: expected {len(shards)} values, one for each shard; got {len(values)}")
         extras = list(zip(*each)) if each else [()] * len(shards)
@@ -425,9 +429,10 @@ class DataParallel:
         fill(total, self.job, self.executor, params, {i: (*at_home(shard, i), *extra) for i, (shard, extra) in enumerate(zip(shards, extras))})
         return total.parts.popitem()[1]
 
+def is_lazy(shards: Any) -> bool: return isinstance(shards, tuple) and all(hasattr(x, "__dask_graph__") for x in shards)
 def is_client(x: Any) -> bool: return "distributed" in sys.modules and isinstance(x, sys.modules["distributed"].Client)
 
-# %% ../nbs/21_parallel.ipynb #0b0e6168
+# %% ../nbs/21_parallel.ipynb #37d7e13f
 def data_parallel(
     f: Callable, # of the parameters and a shard's arrays; gives a tree of numbers and arrays that are means over the rows, as `value_and_grad(loss)` does
     executor: Any = None, # None to compute here; a `concurrent.futures.Executor`, best of threads; or a `dask.distributed.Client`
@@ -444,6 +449,7 @@ def data_parallel(
     The result is that of the whole batch to rounding, and the same to the bit for every executor and any number of workers: it depends on the shards alone
     (where BLAS and the processor are the same, and BLAS uses as many threads).
 
+    Without a Client the blocks of Dask arrays are computed at every step, so that they need not fit into memory together; `persist` them if they do.
     With a Client the shards are placed at the first step that has them, stay where they are, and should not be written to; arrays of this process travel through the scheduler, which keeps a copy to make them again.
     A worker may die at any time: its shards are made again elsewhere, and the step ends with the same bits.
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a second worker is worth: a step over shards with two threads against one, and with two Dask workers against one.
 
-    parallel.py [--pairs 40] [--rows 60000] [--seconds 240] [--output benchmarks/results/parallel.json]
+    parallel.py [--pairs 40] [--rows 60000] [--seconds 200] [--output benchmarks/results/parallel.json]
 
 Softmax regression and the network 784-256-128-10, float32, all rows in each step. Both set-ups of a comparison are alive all the time, and take turns, a step
 each, so what slows the machine down slows both; what counts is the median of the ratios within a pair, with the quarter of pairs below and above. A third
@@ -10,7 +10,7 @@ must be the same to the bit. Then
 
 - what two processors can give at best: the same matrix product in one process and in two at once, alternating;
 - the bytes of a step, counted where they pass the client's connections, and beside them how many copies of the parameters that is;
-- why a task for each worker and step is slower: the same step asked by tasks, and how long a step with nothing to do takes either way;
+- why it is not done by a task for each worker and step: the same step asked by tasks, in turns with ours;
 - growth: seconds for each row, for asking and for each byte, fitted to one worker; the simulation of two with them, and what was measured; and a table
   of what the simulation says of 8, 64 and 1,000 workers.
 
@@ -110,6 +110,7 @@ class Counter:
             count.received += size(message, nbytes)
             return message
         TCP.write, TCP.read = counting_write, counting_read
+        self.stop = lambda: (setattr(TCP, "write", write), setattr(TCP, "read", read))
 
 def size(x, nbytes):
     "Bytes of the buffers in a message; its names and numbers don't count"
@@ -123,6 +124,7 @@ def traffic(step, params, shards, steps=10):
     P = sum(x.nbytes for pair in params for x in pair)
     counter = Counter()
     for _ in range(steps): step(params, shards)
+    counter.stop()
     seen = [counter.sent / steps, counter.received / steps]
     return dict(parameters=P, by_the_step=list(step.traffic), on_the_connections=seen, copies_there=round(seen[0] / P, 2), copies_back=round(seen[1] / P, 2))
 
@@ -181,11 +183,13 @@ def environment():
 
 
 def main():
+    import logging
     from distributed import Client, LocalCluster
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--pairs", type=int, default=40, help="rounds of each comparison, at least 8")
     asked.add_argument("--rows", type=int, default=60_000)
-    asked.add_argument("--seconds", type=float, default=220, help="after so many, comparisons end as soon as they have 8 rounds")
+    asked.add_argument("--seconds", type=float, default=200, help="after so many, comparisons end as soon as they have 8 rounds")
     asked.add_argument("--output", type=Path, default=HERE / "results" / "parallel.json")
     asked = asked.parse_args()
     begun, report = time.monotonic(), dict(environment=environment(), rows=asked.rows, shards=SHARDS, jobs={})
