@@ -23,9 +23,9 @@ from .transforms import SETTINGS
 # %% auto #0
 __all__ = ['jobs', 'BEAT', 'ANSWER', 'joined', 'Total', 'rows', 'packed', 'Job', 'rebuilt', 'dumped', 'attempt', 'fill', 'answer',
            'parts_of', 'as_shard', 'shard_list', 'at_home', 'split_rows', 'gathered', 'again', 'slots', 'in_cluster',
-           'is_dask_future', 'leaf', 'Placed', 'Cluster', 'Traffic', 'method', 'replies', 'ask', 'scheduler', 'workers',
-           'noticed', 'locate', 'expect_coming', 'place', 'some_workers', 'level', 'explained', 'keeps_dying', 'nobody',
-           'DataParallel', 'is_lazy', 'is_client', 'data_parallel']
+           'is_dask_future', 'leaf', 'Placed', 'Traffic', 'Cluster', 'method', 'step', 'replies', 'ask', 'scheduler',
+           'workers', 'noticed', 'locate', 'expect_coming', 'place', 'some_workers', 'level', 'explained',
+           'keeps_dying', 'nobody', 'DataParallel', 'is_lazy', 'is_client', 'data_parallel']
 
 # %% ../nbs/21_parallel.ipynb #40ac7055
 def joined(
@@ -141,7 +141,7 @@ def parts_of(job: Job, params: bytes, shards: dict[int, tuple[Any, tuple]], coun
         try: return dumped(("error", (error, text)))
         except TypeError: return dumped(("error", (RuntimeError(f"{type(error).__name__}: {error}"), text)))
 
-# %% ../nbs/21_parallel.ipynb #4ea3fe58
+# %% ../nbs/21_parallel.ipynb #a90db5a2
 def as_shard(shard: Any, i: int) -> tuple:
     "The arrays of shard number `i`. Raises `TypeError` when it is something else."
     if isinstance(shard, (tuple, list)) and len(shard): return tuple(shard)
@@ -160,6 +160,7 @@ def shard_list(shards: Any) -> list:
     if len({str(cut) for cut in cuts}) > 1: raise ValueError(f"shards: expected Dask arrays with the same blocks of rows; they have {', '.join(map(str, cuts))}")
     return [tuple(x.blocks[i] for x in shards) for i in range(len(cuts[0]))]
 
+# %% ../nbs/21_parallel.ipynb #ae002a6c
 def at_home(shard: Any, i: int) -> tuple:
     "The arrays of a shard in this process; waits for futures."
     shard = as_shard(shard.result() if hasattr(shard, "result") else shard, i)
@@ -178,7 +179,7 @@ def split_rows(
     cuts = [i * lengths[0] // shards for i in range(shards + 1)]
     return [tuple(x[first:last] for x in arrays) for first, last in zip(cuts, cuts[1:])]
 
-# %% ../nbs/21_parallel.ipynb #022dfcc2
+# %% ../nbs/21_parallel.ipynb #6c37a2c4
 def gathered(*arrays: Any) -> tuple: return tuple(map(packed, arrays))
 def again(shard: Any) -> Any: return gathered(*shard) if isinstance(shard, (tuple, list)) else shard
 
@@ -193,6 +194,7 @@ def in_cluster(client: Any, x: Any) -> bool:
 
 def is_dask_future(x: Any) -> bool: return "distributed" in sys.modules and isinstance(x, sys.modules["distributed"].Future)
 
+# %% ../nbs/21_parallel.ipynb #07793ad8
 def leaf(client: Any, shard: Any, address: str) -> Any:
     "A future of the shard's tuple, preferably on the worker with this address."
     if is_dask_future(shard): return shard
@@ -211,7 +213,12 @@ class Placed:
     def copy(self, i: int, address: str):
         self.leaves[i], self.at[i] = self.client.submit(again, self.leaves[i], workers=[address], allow_other_workers=True, pure=False), address
 
-# %% ../nbs/21_parallel.ipynb #1a9d9f35
+# %% ../nbs/21_parallel.ipynb #4e503c00
+class Traffic(NamedTuple):
+    "Bytes of parameters, function and parts in one step."
+    sent: int
+    received: int
+
 class Cluster:
     "The workers of a `dask.distributed.Client`, asked directly."
     def __init__(self, client: Any, job: Job, retries: int, timeout: float):
@@ -226,38 +233,35 @@ class Cluster:
         except CancelledError as error:
             raise ConnectionError(f"shards: some are lost, and Dask can't make them again: {' '.join(str(error).split())}. Data that was scattered or cancelled is gone with its worker; make shards by tasks, such as client.submit(load, i)") from error
 
-    async def step(self, params: bytes, shards: list, extras: list[tuple]) -> tuple | None:
-        placed = await self.place(shards)
-        total, left, losses, self.traffic = Total(len(shards)), set(range(len(shards))), Counter(), Traffic(0, 0)
-        while left:
-            groups = {}
-            for i in sorted(left): groups.setdefault(placed.at[i], []).append(i)
-            errors = []
-            for address, (kind, content) in (await self.replies(groups, placed, params, extras)).items():
-                if kind == "parts":
-                    for node, part in content.items(): total.put(*node, part)
-                    left.difference_update(groups[address])
-                elif kind == "error": errors.append((groups[address][0], content, address))
-                else:
-                    self.informed.discard(address)
-                    losses.update(groups[address])
-            if errors: raise self.explained(*min(errors, key=lambda e: e[0])[1:])
-            if left and max(losses.values()) > self.retries: raise self.keeps_dying(losses)
-            if left: await self.locate(placed, left)
-        [part] = total.parts.values()
-        return part
-
-class Traffic(NamedTuple):
-    "Bytes of parameters, function and parts in one step."
-    sent: int
-    received: int
-
-# %% ../nbs/21_parallel.ipynb #797bf5ca
 def method(f: Callable) -> Callable:
     "Make `f` a method of `Cluster`."
     setattr(Cluster, f.__name__, f)
     return f
 
+# %% ../nbs/21_parallel.ipynb #90dbe7ea
+@method
+async def step(self, params: bytes, shards: list, extras: list[tuple]) -> tuple | None:
+    placed = await self.place(shards)
+    total, left, losses, self.traffic = Total(len(shards)), set(range(len(shards))), Counter(), Traffic(0, 0)
+    while left:
+        groups = {}
+        for i in sorted(left): groups.setdefault(placed.at[i], []).append(i)
+        errors = []
+        for address, (kind, content) in (await self.replies(groups, placed, params, extras)).items():
+            if kind == "parts":
+                for node, part in content.items(): total.put(*node, part)
+                left.difference_update(groups[address])
+            elif kind == "error": errors.append((groups[address][0], content, address))
+            else:
+                self.informed.discard(address)
+                losses.update(groups[address])
+        if errors: raise self.explained(*min(errors, key=lambda e: e[0])[1:])
+        if left and max(losses.values()) > self.retries: raise self.keeps_dying(losses)
+        if left: await self.locate(placed, left)
+    [part] = total.parts.values()
+    return part
+
+# %% ../nbs/21_parallel.ipynb #1ee70de4
 BEAT = 1.0    # seconds without an answer after which the cluster is looked at
 
 @method
@@ -275,6 +279,7 @@ async def replies(self, groups: dict[str, list[int]], placed: Placed, params: by
     finally:
         for task in asked: task.cancel()
 
+# %% ../nbs/21_parallel.ipynb #fd601940
 @method
 async def ask(self, address: str, numbers: list[int], placed: Placed, params: bytes, extras: list[tuple]) -> tuple[str, Any]:
     "One worker's answer; ('gone', None) if it has none."
@@ -316,7 +321,7 @@ async def noticed(self, address: str):
         if address not in await self.workers(): return
         await asyncio.sleep(0.1)
 
-# %% ../nbs/21_parallel.ipynb #009f6eb4
+# %% ../nbs/21_parallel.ipynb #6887a850
 @method
 async def locate(self, placed: Placed, numbers: Iterable[int]):
     "Find a worker for each of these shards, waiting while they are made. Raises what making one raised, or `ConnectionError` when nothing happens for too long."
@@ -335,6 +340,7 @@ async def locate(self, placed: Placed, numbers: Iterable[int]):
         if monotonic() - since > self.timeout: raise self.nobody(threads, [i for i, holders in have.items() if not holders])
         await asyncio.sleep(0.05)
 
+# %% ../nbs/21_parallel.ipynb #78d4c35f
 @method
 async def expect_coming(self, leaf: Any, i: int, count: int):
     "Raise if a shard that no worker has can't be made either."
@@ -344,7 +350,7 @@ async def expect_coming(self, leaf: Any, i: int, count: int):
         raise error.with_traceback(trace)
     if leaf.status == "cancelled": raise CancelledError(f"shard {i} of {count}")
 
-# %% ../nbs/21_parallel.ipynb #0302de8e
+# %% ../nbs/21_parallel.ipynb #6d0351ed
 @method
 async def place(self, shards: list) -> Placed:
     "The shards in the cluster: placed now, or at an earlier step, and levelled out if workers have come since."
@@ -369,6 +375,7 @@ async def some_workers(self) -> dict[str, int]:
         await asyncio.sleep(0.1)
     return threads
 
+# %% ../nbs/21_parallel.ipynb #a740f1cf
 @method
 async def level(self, placed: Placed):
     "Copy shards to workers that have fewer than others by more than one for each thread."
