@@ -24,5 +24,6 @@ from autodiffnb.optimisers import SGD, Adam, AdamW, Cosine, RMSProp, Staircase, 
 from autodiffnb.training import MLP, History, SoftmaxRegression, evaluate, fit, load, save
 from autodiffnb.convolution import CNN, average_pool, batch_norm, conv, conv_transpose, dropout, gelu, layer_norm, max_pool, relu
 from autodiffnb.attention import Transformer
+from autodiffnb.arrays import Sparse  # files what other array libraries need
 
 __all__ = [name for name, value in list(globals().items()) if getattr(value, "__module__", "").startswith("autodiffnb.")]

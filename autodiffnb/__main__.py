@@ -163,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Diverged as error: return said(f"error: {error}", DIVERGED)
     except DatasetNotFound as error: return said(f"error: {error}\n  Here: --data sample, --data FOLDER", FAILED)
     except (OSError, ValueError, TypeError) as error: return said(f"error: {error}", FAILED)
+    except MemoryError as error: return said(f"error: not enough memory: {error}", FAILED)
 
 
 if __name__ == "__main__": sys.exit(main())

@@ -12,8 +12,9 @@ import numpy as np
 from .tensor import Tensor, as_arrays, label, made_by, method, node as make_node, on_numbers, rules, topological_order
 
 # %% auto #0
-__all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'ONE', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'whole', 'plain_call',
-           'recorded_call', 'rule_of', 'explained', 'seed', 'own', 'gradients', 'backward', 'stop_gradient']
+__all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'ONE', 'ONE_KIND', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'whole',
+           'plain_call', 'recorded_call', 'rule_of', 'explained', 'seed', 'own', 'gradients', 'backward',
+           'stop_gradient']
 
 # %% ../nbs/01_backward.ipynb #0af1b84f
 def sum_to(g, shape: tuple[int, ...]):
@@ -116,7 +117,7 @@ def explained(error, t, i):
     return error
 
 # %% ../nbs/01_backward.ipynb #af6ea82b
-ONE = {kind: kind(1) for kind in (float, complex, np.float32, np.float64)}
+ONE, ONE_KIND = {kind: kind(1) for kind in (float, complex, np.float32, np.float64)}, np.dtype(float)
 
 def seed(output: Tensor, g=None, recorded=False):
     "The adjoint to start from: 1 for a scalar, otherwise `g`, checked for shape and brought to the dtype of `output`."
@@ -127,6 +128,8 @@ def seed(output: Tensor, g=None, recorded=False):
         return value.dtype.type(1) if isinstance(value, np.generic) else np.ones_like(value)
     if isinstance(g, Tensor) and not recorded: raise TypeError("g: expected an array, got a Tensor; pass g.value, or create_graph=True")
     g, = as_arrays((g,))
+    if not isinstance(g, (np.ndarray, Tensor, float, int, complex)) and (isinstance(g, type) or not hasattr(g, "shape")): g = np.asarray(g)
+    if getattr(g, "dtype", ONE_KIND).kind not in "biufc": raise TypeError(f"g: expected numbers, got {g.dtype}")
     if np.iscomplexobj(g) and not np.iscomplexobj(value): raise TypeError(f"g: expected real numbers for a real output, got {getattr(g, 'dtype', 'complex')}")
     if getattr(g, "shape", ()) != output.shape: raise ValueError(f"g: expected shape {output.shape}, that of the output; got {getattr(g, 'shape', ())}")
     return conform(g, value)

@@ -17,7 +17,7 @@ import numpy as np
 from .softmax import log_softmax, shifted, softmax
 from .tensor import MISLEADING, Tensor, defvjp, misleading, primitive, raw
 
-# %% ../nbs/08_loss.ipynb #fb6aa0ad
+# %% ../nbs/08_loss.ipynb #6dcc867b
 @lru_cache(256)
 def class_axis(shape: tuple[int, ...], axis: int) -> tuple[np.ndarray, tuple[int, ...]]:
     "The class numbers, on a first axis before those of the labels of logits of this `shape`; and the transpose that brings that axis to its place."
@@ -28,7 +28,7 @@ def class_axis(shape: tuple[int, ...], axis: int) -> tuple[np.ndarray, tuple[int
 def one_hot(labels, shape, axis):
     "Where an array of this `shape`, with the classes on `axis`, has the entries of the true classes: an array of booleans."
     classes, axes = class_axis(shape, axis)
-    return (labels == (classes if isinstance(labels, np.ndarray) else np.asarray(classes, like=labels))).transpose(axes)
+    return (labels == (classes if isinstance(labels, np.ndarray) else np.arange(shape[axis], like=labels).reshape(classes.shape))).transpose(axes)
 
 # %% ../nbs/08_loss.ipynb #b2c5617f
 def share(g, shape, axis, reduction):
@@ -98,6 +98,7 @@ def check_probabilities(probabilities, shape, axis):
     if probabilities.shape != shape: raise ValueError(f"labels: expected probabilities of shape {shape}, that of the logits; got {probabilities.shape}")
     if not isinstance(probabilities, np.ndarray): return
     total = probabilities.sum(axis=axis, keepdims=True)
+    if total.size > probabilities.size: raise ValueError(f"labels: expected probabilities of at least one class along axis {axis}; got shape {probabilities.shape}")
     bad = ~((probabilities >= 0) & (abs(total - 1) < 1e-3))
     if found(bad.any()):
         where = tuple(map(int, np.argwhere(bad)[0]))
@@ -118,8 +119,8 @@ def arrays(scores, labels, reduction):
     if reduction not in REDUCTIONS: raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}; got {reduction!r}")
     z = scores.value if type(scores) is Tensor else scores
     if type(z) is np.ndarray is type(labels) and z.dtype.kind == "f" and labels.dtype.kind == "i": return scores, labels, False     # as nearly always
-    if not hasattr(scores, "shape"): scores = np.asarray(scores)
-    if isinstance(labels, np.generic) or not hasattr(labels, "shape"): labels = np.asarray(labels)
+    if isinstance(scores, type) or not hasattr(scores, "dtype"): scores = np.asarray(scores)
+    if isinstance(labels, (np.generic, type)) or not hasattr(labels, "dtype"): labels = np.asarray(labels)
     if scores.dtype.kind == "c": raise TypeError(f"logits: expected real numbers, got {scores.dtype}")
     if isinstance(labels, MISLEADING): raise misleading(labels)
     return scores, labels, labels.dtype.kind == "f" and labels.ndim == scores.ndim

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, Callable
 from weakref import WeakSet, ref
 import numpy as np
-from .check import parts, with_parts
+from .check import DEEPEST, parts, with_parts
 from .shaping import scatter_numpy, scatters
 from .tensor import Tensor, label
 
@@ -456,10 +456,11 @@ def signature_of(tree, path="") -> list[tuple]:
 
 def is_input(x) -> bool: return type(x) in (np.ndarray, float, complex) or isinstance(x, np.generic)
 
-def flat(tree) -> list:
+def flat(tree, depth=0) -> list:
     "The leaves of a tree of arguments or results."
     inside = parts(tree)
-    return [tree] if inside is None else [leaf for x in inside.values() for leaf in flat(x)]
+    if depth == DEEPEST: raise ValueError(f"compile: expected arguments and results in containers of at most {DEEPEST} levels; does one contain itself?")
+    return [tree] if inside is None else [leaf for x in inside.values() for leaf in flat(x, depth + 1)]
 
 def mapped(f: Callable, tree):
     "`tree` with `f` applied to each of its leaves."

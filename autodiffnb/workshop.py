@@ -52,6 +52,7 @@ def flatten(
         "The tree again, with the numbers of `vector`."
         if np.shape(vector) != (ends[-1],): raise ValueError(f"vector: expected shape {(ends[-1],)}, got {np.shape(vector)}")
         vector = vector if hasattr(vector, "dtype") else np.asarray(vector)
+        if vector.dtype.kind not in "biufc": raise TypeError(f"vector: expected numbers, got {vector.dtype}")
         pieces = iter([vector[a:b] for a, b in zip(ends, ends[1:])])
         return tree_build(tree, [setting if like is None else restored(next(pieces), like) for setting, like in zip(settings, likes)])
     return np.concatenate(moved) if moved else np.zeros(0), unflatten

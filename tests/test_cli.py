@@ -1,6 +1,7 @@
 """The command line: what it prints, what it leaves, and the codes that it exits with."""
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -178,3 +179,30 @@ def test_as_a_module_from_anywhere(data, tmp_path):
     run = spawn("--data", "data.npz", "--epochs", "1", "--out", "run.npz", cwd=tmp_path)
     out, err = run.communicate()
     assert run.returncode == 0 and len(rows(out)) == 1 and (tmp_path / "run.npz").exists(), err
+
+
+# ---------------------------------------------------------------- anything at all
+
+OPTIONS = {
+    "--data": ["sample", "", ".", "nowhere", "nowhere.npz", "\0", "x" * 300, "~", "-"], "--model": ["softmax", "mlp", "", "MLP"], "--hidden": ["1", "7", "0", "-4", "1e3", "99999999999999999999", ""], "--epochs": ["0", "1", "2", "-1", "1.5", "", "one"],
+    "--batch": ["1", "7", "999999999999999999999999", "0", "nan"], "--optimizer": ["sgd", "rmsprop", "adam", "adamw", "lbfgs"], "--lr": ["0.1", "1e300", "1e-300", "0", "-1", "inf", "nan", "1e400", "0x10", "٣"], "--momentum": ["0", "0.9", "1", "0.999999"],
+    "--weight-decay": ["0", "0.1", "1e30", "-0", "-1"], "--clip": ["1", "1e-300", "1e300", "0"], "--schedule": ["constant", "cosine", "line"], "--warmup": ["0", "3", "99999999999999999999999999", "-1"], "--seed": ["0", "123456789012345678901234567890", "-1", "0.5"],
+    "--dtype": ["float32", "float64", "int8"], "--out": ["run.npz", "", ".", "no/run.npz", "\0", "x" * 300], "--nesterov": [], "--no-shuffle": [], "--resume": [], "--compile": [], "--progress": [], "--no-progress": [], "--": [], "extra": []}
+
+@pytest.mark.filterwarnings("ignore:overflow|invalid:RuntimeWarning")
+def test_any_command_line_ends_with_a_code_and_no_traceback(data, capsys, tmp_path, monkeypatch, long):
+    monkeypatch.chdir(tmp_path)
+    codes = set()
+    for seed in range(5_000 if long else 150):
+        dice = random.Random(seed)
+        words = ["--data", "data.npz"]
+        for name in dice.sample(sorted(OPTIONS), dice.randrange(7)): words += [name, *([dice.choice(OPTIONS[name][:2]) if dice.random() < 0.6 else dice.choice(OPTIONS[name])] if OPTIONS[name] else [])]
+        if "--epochs" not in words: words += ["--epochs", "1"]
+        try: code = main(["train", *words])
+        except SystemExit as left: code = left.code
+        out, err = capsys.readouterr()
+        assert code in (0, 1, 2, 3), words
+        assert (code == 0) == ("error: " not in err) and "Traceback" not in err and rows(out) is not None, words
+        codes.add(code)
+        (tmp_path / "run.npz").unlink(missing_ok=True)
+    assert codes >= {0, 1, 2}

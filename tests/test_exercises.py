@@ -10,7 +10,7 @@ from autodiffnb import check_answer
 
 ROOT = Path(__file__).resolve().parent.parent
 NUMBERED = sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))
-NOT_YET = {"07", "08", "09", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21", "22", "23", "24", "25", "26", "27", "28", "29"}  # chapters that may still be without
+NOT_YET = {"21", "22", "24", "25", "26", "27"}  # chapters that may still be without; take a number out when its exercises are there
 
 
 @pytest.mark.parametrize("path", NUMBERED, ids=lambda p: p.stem)

@@ -45,6 +45,12 @@ def test_there_are_notebooks_with_numbers_of_their_own():
     assert len({number(p) for p in NUMBERED}) == len(NUMBERED)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_the_first_cell_is_title_and_description_alone(path):
+    "nbdev makes front matter of it, and both sites would lose what else it says"
+    assert re.fullmatch(r"# .+\n\n> .+\n?", source(cells(path, "markdown")[0]))
+
+
 @pytest.mark.parametrize("path", NUMBERED, ids=lambda p: p.stem)
 def test_arrows_point_down(path):
     "Exported code imports from lower numbers; a lesson may import its own module too, never one that comes later"

@@ -73,10 +73,15 @@ class Chapter:
         from execnb.shell import CaptureShell  # what nbdev-test runs notebooks in
         self.path, self.shell = path, CaptureShell(path=path.parent)
         cells = notebooks.read(path)["cells"]
-        self.start = section(cells)
+        self.start, self.names = section(cells), {}
         first = self.start + next(i for i, c in enumerate(cells[self.start:]) if NUMBER.match(joined(c["source"])))
-        for cell in cells[self.start if notebooks.runs_once(path) else 0:first]:
-            if cell["cell_type"] == "code" and not notebooks.skipped(cell): self.run(joined(cell["source"]))
+        for i, cell in enumerate(cells[:first]):
+            if i == self.start: self.names = dict(self.shell.user_ns)
+            if cell["cell_type"] == "code" and not notebooks.skipped(cell) and (i >= self.start or not notebooks.runs_once(path)): self.run(joined(cell["source"]))
+
+    def rebound(self):
+        "Names of the chapter that mean something else by now. Functions of the chapter look them up, so exercises must leave them alone."
+        return [name for name, x in self.names.items() if not name.startswith("_") and name not in ("In", "Out") and self.shell.user_ns.get(name) is not x]
 
     def run(self, *texts):
         "Run cells, and return what the last one prints"
@@ -115,6 +120,7 @@ def main(paths):
             wrong = problems(ex, chapter)
             bad += bool(wrong)
             print(f"{'FAILED' if wrong else 'ok    '} {path.stem} {n}" + "".join(f"\n    {w}" for w in wrong).replace("\n", "\n    "), flush=True)
+        if chapter and (names := chapter.rebound()): bad += 1; print(f"FAILED {path.stem}: the exercises rebind names of the chapter: {', '.join(names)}")
         if chapter: chapter.shell.close()
     return bad
 
