@@ -12,8 +12,9 @@ import numpy as np
 from .tensor import Tensor, as_arrays, label, made_by, method, node as make_node, on_numbers, rules, topological_order
 
 # %% auto #0
-__all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'ONE', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'plain_call',
-           'recorded_call', 'rule_of', 'explained', 'seed', 'own', 'gradients', 'backward', 'stop_gradient']
+__all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'ONE', 'ONE_KIND', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'whole',
+           'plain_call', 'recorded_call', 'rule_of', 'explained', 'seed', 'own', 'gradients', 'backward',
+           'stop_gradient']
 
 # %% ../nbs/01_backward.ipynb #0af1b84f
 def sum_to(g, shape: tuple[int, ...]):
@@ -84,7 +85,9 @@ def sweep(
     return adjoints
 
 # %% ../nbs/01_backward.ipynb #d340b6b3
-NUMPY_NUMBER = {int: np.float64, float: np.float64, complex: np.complex128}    # by the type of a Python number
+def whole(n): return np.int64(n) if abs(n) < 2**20 else np.float64(n)    # powers of a large one would not fit
+
+NUMPY_NUMBER = {int: whole, float: np.float64, complex: np.complex128}    # by the type of a Python number
 PYTHON_NUMBERS = {float, complex}
 
 def plain_call(t, rule):
@@ -106,15 +109,16 @@ def rule_of(t):
     if t.fn in rules: return rules[t.fn]
     raise TypeError(f"{label(t.fn)} has no rule; file one before differentiating: defvjp({label(t.fn)}, lambda g, y, x: ...)")
 
-def explained(error, t, i):
+def explained(error, t, i, hint="inside `with autodiffnb.debug():` the line that made it is named, too"):
     "`error` with a note that says which rule raised it; or that the rule has no vjp for this argument."
     vjps = rules[t.fn].vjps
     if isinstance(vjps, tuple) and i >= len(vjps): error = TypeError(f"{label(t.fn)}: defvjp was given {len(vjps)} vjps, none for argument {i}")
-    error.add_note(f"while differentiating {made_by(t)} with respect to its argument {i}")
+    for note in (f"while differentiating {made_by(t)} with respect to its argument {i}", hint):
+        if note: error.add_note(note)
     return error
 
 # %% ../nbs/01_backward.ipynb #af6ea82b
-ONE = {kind: kind(1) for kind in (float, complex, np.float32, np.float64)}
+ONE, ONE_KIND = {kind: kind(1) for kind in (float, complex, np.float32, np.float64)}, np.dtype(float)
 
 def seed(output: Tensor, g=None, recorded=False):
     "The adjoint to start from: 1 for a scalar, otherwise `g`, checked for shape and brought to the dtype of `output`."
@@ -125,6 +129,8 @@ def seed(output: Tensor, g=None, recorded=False):
         return value.dtype.type(1) if isinstance(value, np.generic) else np.ones_like(value)
     if isinstance(g, Tensor) and not recorded: raise TypeError("g: expected an array, got a Tensor; pass g.value, or create_graph=True")
     g, = as_arrays((g,))
+    if not isinstance(g, (np.ndarray, Tensor, float, int, complex)) and (isinstance(g, type) or not hasattr(g, "shape")): g = np.asarray(g)
+    if getattr(g, "dtype", ONE_KIND).kind not in "biufc": raise TypeError(f"g: expected numbers, got {g.dtype}")
     if np.iscomplexobj(g) and not np.iscomplexobj(value): raise TypeError(f"g: expected real numbers for a real output, got {getattr(g, 'dtype', 'complex')}")
     if getattr(g, "shape", ()) != output.shape: raise ValueError(f"g: expected shape {output.shape}, that of the output; got {getattr(g, 'shape', ())}")
     return conform(g, value)

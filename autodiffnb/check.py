@@ -16,11 +16,12 @@ from .backward import gradients, stop_gradient as plain
 from .tensor import Tensor, label, made_by, topological_order
 
 # %% auto #0
-__all__ = ['ENTRIES', 'other_pushes', 'checks', 'products', 'pull', 'push', 'pairing', 'parts', 'with_parts', 'tree_leaves',
-           'tree_build', 'tree_map', 'random_like', 'directions', 'widened', 'values_of', 'differences', 'Tolerance',
-           'watched', 'graph_values', 'same_kind', 'same_values', 'size_of', 'close_at_some_step', 'check_vjp',
-           'check_jvp', 'same_tangents', 'check_orders', 'same_recorded', 'expect_function', 'as_positions',
-           'positions', 'is_floating', 'argument_leaves', 'moving_leaves', 'of_leaves', 'check_grads']
+__all__ = ['DEEPEST', 'ENTRIES', 'other_pushes', 'checks', 'products', 'HIGHEST', 'pull', 'push', 'pairing', 'parts',
+           'with_parts', 'tree_leaves', 'tree_build', 'tree_map', 'random_like', 'directions', 'widened', 'values_of',
+           'differences', 'Tolerance', 'watched', 'graph_values', 'same_kind', 'same_values', 'size_of',
+           'close_at_some_step', 'check_vjp', 'check_jvp', 'same_tangents', 'check_orders', 'same_recorded',
+           'expect_function', 'as_positions', 'positions', 'is_floating', 'argument_leaves', 'moving_leaves',
+           'of_leaves', 'check_grads']
 
 # %% ../nbs/02_check.ipynb #877a0876
 def pull(ys: list, xs: list[Tensor], gs: list, recorded: bool = False) -> list:
@@ -60,11 +61,14 @@ def with_parts(tree: Any, values: list) -> Any:
     return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
 
 # %% ../nbs/02_check.ipynb #381032d2
-def tree_leaves(tree: Any, path: str = "") -> dict[str, Any]:
-    "The leaves of a tree, each under the text that reaches it, in order."
+DEEPEST = 200    # levels of a tree: more than anybody builds, fewer than Python can go down
+
+def tree_leaves(tree: Any, path: str = "", depth: int = 0) -> dict[str, Any]:
+    "The leaves of a tree, each under the text that reaches it, in order. Raises `ValueError` if it is too deep, such as one that contains itself."
     children = parts(tree)
     if children is None: return {path: tree}
-    return {p: leaf for key, child in children.items() for p, leaf in tree_leaves(child, path + key).items()}
+    if depth == DEEPEST: raise ValueError(f"{path[:40]}...: expected containers in at most {DEEPEST} levels; does one contain itself?")
+    return {p: leaf for key, child in children.items() for p, leaf in tree_leaves(child, path + key, depth + 1).items()}
 
 def tree_build(tree: Any, leaves: Iterable) -> Any:
     "A tree of the form of `tree` with other leaves, in the order of `tree_leaves`."
@@ -292,6 +296,8 @@ def of_leaves(f: Callable, args: tuple, names: Iterable[str]) -> Callable:
     return F
 
 # %% ../nbs/02_check.ipynb #d380a6bc
+HIGHEST = 10    # order that can be checked while one waits
+
 def check_grads(
     f: Callable, # of numbers, arrays, or trees of them; returns one or a tree of them, of any shape
     argnums: int | Iterable[int] | None = None, # the positions to check; by default every floating leaf of every argument
@@ -306,6 +312,7 @@ def check_grads(
     modes = (modes,) if isinstance(modes, str) else tuple(modes)
     if argnums is not None: as_positions(argnums)
     if order < 1: raise ValueError(f"order: expected at least 1, got {order}")
+    if order > HIGHEST: raise ValueError(f"order: expected at most {HIGHEST}, because each order takes more than twice as long as the one before; got {order}")
     if not modes or set(modes) - set(checks): raise ValueError(f"modes: expected some of {tuple(checks)}, got {modes}")
     def check(*args):
         names, who = moving_leaves(args, argnums), f"check_grads({label(f)})"

@@ -22,9 +22,9 @@ __all__ = ['slogdet', 'SlogdetResult', 'eigh', 'EighResult', 'eig', 'EigResult',
            'QRResult', 'ORDERS', 'conj', 'dagger', 'matrices', 'det_and_adjugate', 'limit_of', 'safe_inverse',
            'filling', 'adjugate', 'scaled_inverse', 'lower_half', 'onto_triangle', 'mirrored', 'cholesky_vjp',
            'size_of', 'one_over_gap', 'same_phase', 'eigenvalues_back', 'eigenvectors_back', 'triangle',
-           'eig_vectors_back', 'left_back', 'singular_values_back', 'hermitian_svd', 'pinv_vjp', 'without_small',
-           'misses', 'divided', 'q_back', 'r_back', 'unit', 'norm_vjp', 'extreme', 'vector_norms', 'matrix_norms',
-           'last_product', 'chain']
+           'eig_vectors_back', 'left_back', 'singular_values_back', 'phased_back', 'hermitian_svd', 'pinv_vjp',
+           'without_small', 'misses', 'divided', 'q_back', 'r_back', 'unit', 'norm_vjp', 'extreme', 'vector_norms',
+           'matrix_norms', 'last_product', 'chain']
 
 # %% ../nbs/14_linalg.ipynb #ffa44d16
 def conj(x):
@@ -219,12 +219,23 @@ def singular_values_back(g, u, s, vh):
     k = s.shape[-1]
     return conj(u[..., :k]) @ (column(np.where(raw(s) == 0, 0, g)) * conj(vh[..., :k, :]))
 
+# %% ../nbs/14_linalg.ipynb #c0a5e1d2
+def phased_back(g, u, s, vh, own: bool):
+    "`left_back` of vectors that turn until an entry is real: the first of `u` if it is their `own`, otherwise the first of `v`."
+    back, k = left_back(g, u, s, vh), s.shape[-1]
+    if not np.iscomplexobj(u): return back
+    u, v = u[..., :k], dagger(vh[..., :k, :])
+    entry = np.real(u if own else v)[..., :1, :]
+    turn = np.imag(np.sum(g[..., :k] * u, axis=-2, keepdims=True)) * np.where(entry == 0, 0, 1 / np.where(entry == 0, 1, entry))
+    first = np.where(np.arange((u if own else v).shape[-2])[:, None] == 0, -1j * turn, 0)
+    return back + (left_back(first, u, s, vh) if own else dagger(left_back(first, v, s, dagger(u))))
+
 svd = several(np.linalg.svd, "U", "S", "Vh")
 SVDResult = type(np.linalg.svd(np.eye(1)))
 
-defvjp(svd.parts[0], lambda g, y, a, full_matrices=True: left_back(g, *y[1:]))
+defvjp(svd.parts[0], lambda g, y, a, full_matrices=True: phased_back(g, *y[1:], own=a.shape[-2] < a.shape[-1]))
 defvjp(svd.parts[1], lambda g, y, a, full_matrices=True: singular_values_back(g, *y[1:]))
-defvjp(svd.parts[2], lambda g, y, a, full_matrices=True: dagger(left_back(dagger(g), dagger(y[3]), y[2], dagger(y[1]))))
+defvjp(svd.parts[2], lambda g, y, a, full_matrices=True: dagger(phased_back(dagger(g), dagger(y[3]), y[2], dagger(y[1]), own=a.shape[-2] >= a.shape[-1])))
 defvjp(np.linalg.svdvals, lambda g, y, a: singular_values_back(g, *np.linalg.svd(a, full_matrices=False)))
 
 # %% ../nbs/14_linalg.ipynb #5fc8b027

@@ -98,6 +98,7 @@ def check_probabilities(probabilities, shape, axis):
     if probabilities.shape != shape: raise ValueError(f"labels: expected probabilities of shape {shape}, that of the logits; got {probabilities.shape}")
     if not isinstance(probabilities, np.ndarray): return
     total = probabilities.sum(axis=axis, keepdims=True)
+    if total.size > probabilities.size: raise ValueError(f"labels: expected probabilities of at least one class along axis {axis}; got shape {probabilities.shape}")
     bad = ~((probabilities >= 0) & (abs(total - 1) < 1e-3))
     if found(bad.any()):
         where = tuple(map(int, np.argwhere(bad)[0]))
@@ -118,8 +119,8 @@ def arrays(scores, labels, reduction):
     if reduction not in REDUCTIONS: raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}; got {reduction!r}")
     z = scores.value if type(scores) is Tensor else scores
     if type(z) is np.ndarray is type(labels) and z.dtype.kind == "f" and labels.dtype.kind == "i": return scores, labels, False     # as nearly always
-    if not hasattr(scores, "shape"): scores = np.asarray(scores)
-    if isinstance(labels, np.generic) or not hasattr(labels, "shape"): labels = np.asarray(labels)
+    if isinstance(scores, type) or not hasattr(scores, "dtype"): scores = np.asarray(scores)
+    if isinstance(labels, (np.generic, type)) or not hasattr(labels, "dtype"): labels = np.asarray(labels)
     if scores.dtype.kind == "c": raise TypeError(f"logits: expected real numbers, got {scores.dtype}")
     if isinstance(labels, MISLEADING): raise misleading(labels)
     return scores, labels, labels.dtype.kind == "f" and labels.ndim == scores.ndim

@@ -14,19 +14,19 @@ from threading import Lock
 from typing import Any, Callable
 from weakref import WeakSet, ref
 import numpy as np
-from .check import parts, with_parts
+from .check import DEEPEST, parts, with_parts
 from .shaping import scatter_numpy, scatters
 from .tensor import Tensor, label
 
 # %% auto #0
 __all__ = ['ABOUT', 'SHAPELESS', 'BINARY', 'COMPARING', 'UNARY', 'named', 'WRITERS', 'spelled', 'ELEMENTWISE', 'REDUCTIONS',
-           'FILLED', 'SIGNS', 'OTHER', 'EAGER', 'LIMIT', 'Slot', 'kind', 'is_array', 'leaves', 'replaced', 'plain',
-           'Call', 'refused', 'Recording', 'Watched', 'method', 'define', 'define_in_place', 'Named', 'Disappointed',
-           'expect', 'expect_answer', 'refuse_reading', 'tensordot_calls', 'difference', 'structure', 'unlike',
-           'expect_none_stored', 'find_memory', 'without_repeats', 'needed_calls', 'lowered', 'writes_out', 'Buffers',
-           'lay_out', 'elementwise_over', 'Source', 'function_name', 'statement', 'signature_of', 'is_input', 'flat',
-           'mapped', 'unpacking', 'Program', 'expect_checks_first', 'fixed_result', 'indented', 'returned', 'simple',
-           'made', 'is_foreign', 'value_of', 'Compiled', 'compile']
+           'LINE', 'FILLED', 'SIGNS', 'OTHER', 'EAGER', 'LIMIT', 'Slot', 'kind', 'is_array', 'leaves', 'replaced',
+           'plain', 'Call', 'refused', 'Recording', 'Watched', 'method', 'define', 'define_in_place', 'Named',
+           'Disappointed', 'expect', 'expect_answer', 'refuse_reading', 'tensordot_calls', 'difference', 'structure',
+           'unlike', 'expect_none_stored', 'find_memory', 'without_repeats', 'needed_calls', 'lowered', 'writes_out',
+           'addresses', 'lives', 'elementwise_over', 'lay_out', 'Source', 'function_name', 'statement', 'signature_of',
+           'is_input', 'flat', 'mapped', 'unpacking', 'Program', 'expect_checks_first', 'fixed_result', 'indented',
+           'returned', 'simple', 'made', 'is_foreign', 'value_of', 'Compiled', 'compile']
 
 # %% ../nbs/17_program.ipynb #20527915
 class Slot:
@@ -351,49 +351,47 @@ def writes_out(c: Call) -> bool:
     ufunc = c.fn if isinstance(c.fn, np.ufunc) else getattr(c.fn, "__self__", None)
     return type(c.results) is Slot and is_array(c.results) and not c.targets and (isinstance(ufunc, np.ufunc) or c.fn in (np.copyto, np.dot))
 
-# %% ../nbs/17_program.ipynb #68e06458
-class Buffers:
-    "Blocks of memory for the results of a program, used again when what they held is dead."
-    def __init__(self): self.sizes, self.free, self.used, self.places = [], [], {}, {}
+# %% ../nbs/17_program.ipynb #b19cb9d5
+def addresses(born: list[int], last: list[int], sizes: list[int]) -> list[int]:
+    "Where results start that live from call `born` to call `last`, so that no two share bytes at one time. The largest come first, each as low as it fits."
+    born, last, sizes = (np.array(x, int) for x in (born, last, sizes))
+    starts, placed = np.zeros_like(sizes), np.zeros(len(sizes), bool)
+    for n in np.argsort(-sizes, kind="stable"):
+        beside = np.flatnonzero(placed & (born <= last[n]) & (born[n] <= last))
+        beside = beside[np.argsort(starts[beside])]
+        free = np.maximum.accumulate([0, *(starts + sizes)[beside]])    # where gaps begin: below each of those beside, and above all
+        gaps = [*starts[beside], free[-1] + sizes[n]] - free
+        starts[n], placed[n] = free[np.argmax(gaps >= sizes[n])], True
+    return starts.tolist()
 
-    def place(self, slot: Slot, over: Slot | None):
-        "Give the result `slot` a block: that of the dying argument `over`, or the smallest free one that is large enough, or the largest one, grown, or a new one."
-        fits = [n for n in self.free if self.sizes[n] >= slot.value.nbytes]
-        if over is not None: block = self.used.pop(id(over))
-        elif self.free: self.free.remove(block := min(fits, key=self.sizes.__getitem__) if fits else max(self.free, key=self.sizes.__getitem__))
-        else: block, _ = len(self.sizes), self.sizes.append(1)
-        self.sizes[block] = max(self.sizes[block], slot.value.nbytes)
-        self.used[id(slot)], self.places[id(slot)] = block, (block, slot.kind)
+# %% ../nbs/17_program.ipynb #9c8128e5
+LINE = 64    # bytes of a cache line, on which results start
 
-    def release(self, slot: Slot):
-        if id(slot) in self.used: self.free.append(self.used.pop(id(slot)))
-
-    def arrays(self) -> dict[int, np.ndarray]:
-        "The blocks, made; for each placed result, by `id`, an array in its block with the layout that NumPy gave it."
-        blocks = [np.empty(size, np.uint8) for size in self.sizes]
-        return {slot: np.ndarray(shape, dtype, blocks[block], 0, strides) for slot, (block, (_, shape, dtype, strides)) in self.places.items()}
-
-    @property
-    def nbytes(self) -> int: return sum(self.sizes)
-
-# %% ../nbs/17_program.ipynb #1ab93495
-def lay_out(calls: list[Call], memory: dict, outputs: list) -> tuple[dict[int, np.ndarray], Buffers]:
-    "For each result that may have one, by `id`, its array in a buffer."
+def lives(calls: list[Call], memory: dict, outputs: list) -> tuple[list[list[int]], dict[int, int]]:
+    "The first call, the last and the bytes of each life; and for each result that is laid out, by `id`, the number of its life. Results that are written over one another have one life."
     place = lambda x: memory.get(id(x), x)
     last = {id(place(x)): n for n, c in enumerate(calls) for x in (*c.given, *c.made)}
-    returned, buffers = {id(place(x)) for x in outputs}, Buffers()
+    returned, found, life_of = {id(place(x)) for x in outputs}, [], {}
     for n, c in enumerate(calls):
-        dying = {id(place(x)): place(x) for x in (*c.given, *c.made) if last[id(place(x))] == n}
         made = c.results
-        if writes_out(c) and memory[id(made)] is made and id(made) not in returned:
-            over = next((x for x in dying.values() if id(x) in buffers.used and elementwise_over(c, x, place)), None)
-            buffers.place(made, over)
-        for x in dying.values(): buffers.release(x)
-    return buffers.arrays(), buffers
+        if not writes_out(c) or memory[id(made)] is not made or id(made) in returned: continue
+        over = next((id(x) for x in map(place, c.given) if id(x) in life_of and last[id(x)] == n and elementwise_over(c, x, place)), None)
+        if over is None: found.append([n, n, -(-made.value.nbytes // LINE) * LINE])
+        life_of[id(made)] = len(found) - 1 if over is None else life_of[over]
+        found[life_of[id(made)]][1] = last[id(made)]
+    return found, life_of
 
 def elementwise_over(c: Call, x: Slot, place: Callable) -> bool:
     "May the result of `c` overwrite `x`? It may if each number is read before it is written: same layout, one number at a time."
     return isinstance(c.fn, np.ufunc) and c.fn.signature is None and all(y.kind == c.results.kind for y in c.given if type(y) is Slot and place(y) is x)
+
+def lay_out(calls: list[Call], memory: dict, outputs: list) -> tuple[dict[int, np.ndarray], np.ndarray]:
+    "For each result that is laid out, by `id`, its array, with the strides that NumPy gave it; and the block of memory that all of them are in."
+    found, life_of = lives(calls, memory, outputs)
+    starts = addresses(*zip(*found)) if found else []
+    block = np.empty(max((start + size for start, (*_, size) in zip(starts, found)), default=0), np.uint8)
+    kinds = {id(c.results): c.results.kind for c in calls if id(c.results) in life_of}
+    return {slot: np.ndarray(shape, dtype, block, starts[life_of[slot]], strides) for slot, (_, shape, dtype, strides) in kinds.items()}, block
 
 # %% ../nbs/17_program.ipynb #5ac1cb49
 FILLED = {np.zeros_like, np.ones_like, np.empty_like, np.arange, np.zeros, np.ones}
@@ -458,10 +456,11 @@ def signature_of(tree, path="") -> list[tuple]:
 
 def is_input(x) -> bool: return type(x) in (np.ndarray, float, complex) or isinstance(x, np.generic)
 
-def flat(tree) -> list:
+def flat(tree, depth=0) -> list:
     "The leaves of a tree of arguments or results."
     inside = parts(tree)
-    return [tree] if inside is None else [leaf for x in inside.values() for leaf in flat(x)]
+    if depth == DEEPEST: raise ValueError(f"compile: expected arguments and results in containers of at most {DEEPEST} levels; does one contain itself?")
+    return [tree] if inside is None else [leaf for x in inside.values() for leaf in flat(x, depth + 1)]
 
 def mapped(f: Callable, tree):
     "`tree` with `f` applied to each of its leaves."
@@ -485,7 +484,7 @@ def unpacking(say: Source, signature: list[tuple], given: str) -> list[str]:
         lines.append(f"if {' or '.join(checks)}: return OTHER")
     return lines
 
-# %% ../nbs/17_program.ipynb #435d6270
+# %% ../nbs/17_program.ipynb #436e9706
 class Program:
     "The NumPy calls of a recording as a Python function, `run(given)`, whose text is `source`."
     def __init__(self,
@@ -500,7 +499,7 @@ class Program:
         result, outputs = mapped(lambda x: instead.get(id(x), x), result), [instead.get(id(x), x) for x in outputs]
         calls = [lowered(c) for c in needed_calls(calls, memory, outputs)]
         expect_checks_first(calls, memory)
-        arrays, self.buffers = lay_out(calls, memory, outputs)
+        arrays, self.block = lay_out(calls, memory, outputs)
         say = Source(inputs, arrays)
         say.written = {id(memory.get(id(t), t)) for c in calls for t in c.targets}
         for c in calls:
@@ -572,6 +571,8 @@ class Compiled:
         self.f, self.programs, self.recordings, self.busy = f, [], {}, Lock()
         self.__name__, self.__doc__, self.__wrapped__ = label(f), f.__doc__, f
 
+    def __reduce__(self): return Compiled, (self.f,)    # a copy, or one that is sent elsewhere, records for itself
+
     def __call__(self, *args, **params):
         if not self.busy.acquire(blocking=False): return self.f(*args, **params)
         try:
@@ -608,11 +609,11 @@ class Compiled:
 
     def __repr__(self): return f"<compiled {self.__name__}: {len(self.programs)} program{'s' * (len(self.programs) != 1)}>"
 
-# %% ../nbs/17_program.ipynb #bbcbd47a
+# %% ../nbs/17_program.ipynb #b0c6208f
 def compile(
     f: Callable, # a function of arrays, numbers and trees of them; it may use the tape, and write into the arrays that it is given
 ) -> Callable: # the same function, with the same results bit for bit
-    """`f`, recorded at its first two calls and replayed into laid-out buffers from the third on.
+    """`f`, recorded at its first two calls and replayed into laid-out memory from the third on.
 
     Arguments of another shape, dtype or structure are recorded anew. Other arguments (numbers of layers, functions, strings) and whatever `f` reaches without being given it
     are constants. Raises `TypeError` when `f` reads a value, when the shape of a result depends on values, when an array is stored outside, or when two recordings differ."""

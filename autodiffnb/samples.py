@@ -120,6 +120,8 @@ def _interp(x, xp, fp, left=None, right=None, period=None):
     x, xp, fp = map(as_operand, (x, xp, fp))
     if not len(xp.shape) == len(fp.shape) == 1 or xp.shape != fp.shape or not xp.shape[0]:
         raise ValueError(f"interp: xp and fp: expected one axis of the same length, at least 1; got shapes {xp.shape} and {fp.shape}")
+    for name, places in (("x", x), ("xp", xp)):
+        if np.iscomplexobj(places): raise TypeError(f"interp: {name}: expected real numbers, got {places.dtype}; only fp may be complex")
     x, xp, fp = x.astype(np.float64), xp.astype(np.float64), fp.astype(np.complex128 if np.iscomplexobj(fp) else np.float64)
     if period is not None: (x, xp, fp), left, right = around_the_circle(x, xp, fp, period), None, None
     k = np.maximum(np.searchsorted(xp, x, side="right") - 1, 0)

@@ -19,8 +19,9 @@ from .reduction import along, as_shape, cast, settings
 __all__ = ['SIMPLE', 'scatters', 'inside', 'sides', 'inverse_permutation', 'phantom', 'permuted', 'reshaped', 'transpose',
            'flatten', 'join', 'pile', 'slice_of_join', 'joined', 'columns', 'joined_after', 'pieces', 'index_parts',
            'is_basic', 'names_once', 'scatter_numpy', 'spelled_out', 'scatter_by_asking', 'scatter_add', 'getitem',
-           'as_places', 'sorted_by', 'compress', 'moved', 'picked', 'ramp', 'turned', 'statistic', 'pairs', 'padded',
-           'clip', 'selection_shape', 'written', 'survivors', 'replace', 'At', 'Places', 'rounds', 'changed_by']
+           'plain_index', 'as_places', 'sorted_by', 'compress', 'moved', 'picked', 'ramp', 'turned', 'statistic',
+           'piled', 'pairs', 'padded', 'clip', 'selection_shape', 'written', 'survivors', 'replace', 'At', 'Places',
+           'rounds', 'changed_by']
 
 # %% ../nbs/05_shaping.ipynb #1f5ae505
 def inverse_permutation(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -208,11 +209,13 @@ def getitem(x, index):
 defvjp(getitem,     lambda g, y, x, index: scatter_add(g, index, x.shape))
 defvjp(scatter_add, lambda g, y, u, index, shape: getitem(g, index))
 
+def plain_index(index):
+    "`index`, if it holds no Tensor."
+    if not any(isinstance(i, Tensor) for i in index_parts(index)): return index
+    raise TypeError("index: expected integers, slices or arrays, got a Tensor; positions have no derivative, pass t.value.astype(int)")
+
 @method
-def __getitem__(self, index):
-    if any(isinstance(i, Tensor) for i in index_parts(index)):
-        raise TypeError("index: expected integers, slices or arrays, got a Tensor; positions have no derivative, pass t.value")
-    return getitem(self, index)
+def __getitem__(self, index): return getitem(self, plain_index(index))
 
 # %% ../nbs/05_shaping.ipynb #05fa3fa6
 def as_places(indices):
@@ -312,14 +315,19 @@ sides = {"linear_ramp": ramp, "reflect": partial(turned, 1), "symmetric": partia
 sides |= {name: partial(statistic, fn) for name, fn in dict(maximum=np.max, minimum=np.min, mean=np.mean, median=np.median).items()}
 
 # %% ../nbs/05_shaping.ipynb #7e489f8c
+def piled(given):
+    "A nest of lists of numbers and Tensors as one array or Tensor."
+    return np.stack([piled(x) for x in given]) if isinstance(given, (list, tuple)) else given
+
 def pairs(given, ndim: int) -> list:
     "What is given once, as a pair, or as a pair for each axis: as a pair for each axis."
     if isinstance(given, dict): return pairs([np.broadcast_to(given.get(n, given.get(n - ndim, 0)), 2) for n in range(ndim)], ndim)
+    if isinstance(given := piled(given), Tensor): return [list(pair) for pair in np.broadcast_to(given, (ndim, 2))]
     return np.broadcast_to(np.asarray(given, object), (ndim, 2)).tolist()
 
 def padded(a, pad_width, mode, **params):
     "`a` with what `sides` says at each end of each axis."
-    np.pad(np.ones([min(n, 1) for n in a.shape]), pad_width, mode, **params)    # raises what NumPy does
+    np.pad(np.ones([min(n, 1) for n in a.shape]), pad_width, mode, **{name: raw(value) for name, value in params.items()})    # raises what NumPy does
     given = pairs(params.get("end_values", 0) if mode == "linear_ramp" else params.get("stat_length"), a.ndim)
     for axis, ((n, m), (first, last)) in enumerate(zip(pairs(pad_width, a.ndim), given)):
         a = np.concatenate([sides[mode](a, n, axis, first), a, np.flip(sides[mode](np.flip(a, axis), m, axis, last), axis)], axis)
@@ -330,9 +338,12 @@ def _pad(array, pad_width, mode="constant", **params):
     if mode in ("edge", "wrap") or mode in ("reflect", "symmetric") and params.get("reflect_type") != "odd": return moved(np.pad, array, pad_width, mode, **params)
     if mode in sides: return padded(array, pad_width, mode, **params)
     if mode != "constant": raise refusal(np.pad, f"mode={mode!r} has no rule; 'constant', 'edge', 'wrap', {', '.join(map(repr, sides))} have")
-    fill = np.pad(np.zeros(array.shape, array.dtype), pad_width, **params)
+    fill = np.pad(np.zeros(array.shape, array.dtype), pad_width, **{name: raw(value) for name, value in params.items()})
     y = scatter_add(array, index=tuple(slice(int(b), int(b) + n) for (b, _), n in zip(pairs(pad_width, array.ndim), array.shape)), shape=fill.shape)
-    return y + fill if params else y
+    if not isinstance(piled(params.get("constant_values", 0)), Tensor): return y + fill if params else y
+    values = np.stack([v for pair in pairs(params["constant_values"], array.ndim) for v in pair]).astype(array.dtype)
+    source = np.pad(np.full(array.shape, -1), pad_width, constant_values=np.arange(values.size).reshape(-1, 2))
+    return np.where(source < 0, y, values[np.maximum(source, 0)])
 
 # %% ../nbs/05_shaping.ipynb #95afb166
 @implements(np.diag)
@@ -403,9 +414,12 @@ class At:
 
     def new(self, v):
         "`v` in the dtype of `x` and the shape of the place."
-        v = v if hasattr(v, "dtype") else np.asarray(v)
+        v = v if hasattr(v, "dtype") and not isinstance(v, type) else np.asarray(v)
+        if v.dtype.kind not in "biufc": raise TypeError(f"v: expected numbers, got {v.dtype}")
         if v.dtype.kind == "c" and self.x.dtype.kind != "c": raise TypeError(f"v: expected real numbers for a Tensor of {self.x.dtype}, got {v.dtype}")
-        return np.broadcast_to(v if v.dtype == self.x.dtype else v.astype(self.x.dtype), selection_shape(self.index, self.x.shape))
+        shape = selection_shape(self.index, self.x.shape)
+        try: return np.broadcast_to(v if v.dtype == self.x.dtype else v.astype(self.x.dtype), shape)
+        except ValueError: raise ValueError(f"v: expected a shape that broadcasts to {shape}, that of the place; got {v.shape}") from None
 
     def get(self) -> Tensor: return self.x[self.index]
     def set(self, v: Any) -> Tensor: return replace(self.x, self.index, self.new(v))
@@ -415,7 +429,7 @@ class Places:
     "What `x.at` is: takes an index in brackets."
     __slots__ = ("x",)
     def __init__(self, x): self.x = x
-    def __getitem__(self, index) -> At: return At(self.x, index)
+    def __getitem__(self, index) -> At: return At(self.x, plain_index(index))
 
 Tensor.at = property(Places, doc="`x.at[index].set(v)`, `.add(v)`, `.multiply(v)`, ...: `x` with some entries changed, as a new Tensor.")
 

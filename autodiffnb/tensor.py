@@ -20,10 +20,11 @@ import numpy as np
 # %% auto #0
 __all__ = ['MISLEADING', 'ADVICE', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules', 'entries',
            'constants', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers', 'HOST', 'ways', 'PLAIN',
-           'library', 'is_misleading', 'misleading', 'leaf_value', 'Tensor', 'method', 'split', 'node', 'record',
-           'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home', 'refusal', 'raw',
-           'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'unusual', 'operator', 'numpy_method', 'brief',
-           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'lossy', 'error_of', 'item']
+           'LOSSY', 'library', 'is_misleading', 'misleading', 'leaf_value', 'Tensor', 'method', 'split', 'node',
+           'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home', 'refusal',
+           'raw', 'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'unusual', 'operator', 'numpy_method', 'brief',
+           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller', 'lossy', 'error_of', 'item',
+           'unanswered', 'check_answer', 'with_rule']
 
 # %% ../nbs/00_tensor.ipynb #10d43782
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -52,7 +53,7 @@ def leaf_value(value):
     if type(value) is not np.ndarray and is_misleading(value): raise misleading(value)
     if type(value) in (bool, int): return float(value)
     if type(value) in (float, complex): return value
-    if not (hasattr(value, "dtype") and hasattr(value, "shape")): value = np.asarray(value)
+    if isinstance(value, type) or not (hasattr(value, "dtype") and hasattr(value, "shape")): value = np.asarray(value)
     if value.dtype.kind in "biu": return value.astype(np.float64)
     if value.dtype.kind in "fc": return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
     raise TypeError(f"value: expected real or complex numbers, got dtype {value.dtype}")
@@ -284,7 +285,7 @@ ways: dict[str, Callable] = {}    # `(ufunc, *inputs, **params)`, by the name of
 
 def unusual(ufunc, how, inputs, params):
     "A ufunc called by a method such as `.reduce`, or with keywords: the first of these names that has a way decides."
-    if "out" in params: raise refusal(ufunc, "out= and in-place operators write into an array; write y = x + t instead of x += t")
+    if "out" in params: raise refusal(ufunc, "out= and in-place operators write into an array; use the value that is returned, and write y = x + t instead of x += t")
     inputs = as_arrays(inputs)
     if ufunc not in rules: newcomers()
     if ufunc in constants and how != "at": return getattr(ufunc, how)(*map(raw, inputs), **{k: raw(v) for k, v in params.items()})
@@ -358,7 +359,8 @@ def topological_order(
     output: Tensor, # the node to start from
     first: int = -1, # leave out whatever has a lower number
 ) -> list[Tensor]: # every Tensor that `output` was made from, arguments before results, `output` last
-    "`output` and all its ancestors, in the order in which they were made."
+    "`output` and all its ancestors, in the order in which they were made. Raises `TypeError` if it isn't a Tensor."
+    if not isinstance(output, Tensor): raise TypeError(f"output: expected a Tensor, got {type(output).__name__}")
     found, nodes = {output}, [output]
     for t in nodes:
         for i in t.places:
@@ -425,14 +427,32 @@ class several:
         return tuple(node(y, p, args, params, tuple(results)) for p, y in zip(self.parts, results))
 
 # %% ../nbs/00_tensor.ipynb #31f2dcf1
+LOSSY = {    # what a reader wrote, or NumPy on their behalf; and what to write instead
+    "__array__":   ("np.array(t)", "np.stack([t, ...]) instead of np.array([t, ...]), x.at[i].set(t) instead of x[i] = t, Sparse(X) @ t for a sparse X, or t.value for the plain array"),
+    "__float__":   ("float(t)", "np.sin(t) instead of math.sin(t), x.at[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
+    "__complex__": ("complex(t)", "t + 0j for a complex Tensor, x.at[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
+    "__int__":     ("int(t)", "int(t.item()) for the plain number"),
+    "__index__":   ("t as a position", "int(t.item()) for the plain number; positions have no derivative"),
+    "__setitem__": ("t[i] = v", "t = t.at[i].set(v), a new Tensor with the entries at i changed"),
+    "tolist":      ("t.tolist()", "t.value.tolist() for plain numbers"),
+}
+
+def caller(depth: int) -> str:
+    "The function of NumPy or SciPy that a reader called, seen from `depth` frames below; empty if there is none."
+    frame, found = sys._getframe(depth), ""
+    while frame and (library := frame.f_globals.get("__name__", "").partition(".")[0]) in ("numpy", "scipy"):
+        if not frame.f_code.co_name.startswith(("_", "<", "wrapper")): found = f" (in {library}'s {frame.f_code.co_name})"
+        frame = frame.f_back
+    return found
+
 def lossy(name: str):
     "Make the method `name` refuse to turn a Tensor into something without a history."
+    call, instead = LOSSY[name]
     def refuse(self, *args, **kwargs):
-        raise TypeError(f"{name} would lose where this Tensor came from. Write t.value for the plain array, t.item() for the number, np.sin(t) "
-                        "instead of math.sin(t), np.stack([t, ...]) instead of np.array([t, ...]), x.at[i].set(t) instead of x[i] = t, Sparse(X) @ t for a sparse X")
+        raise TypeError(f"{call} would lose where this Tensor came from{caller(2)}. Write {instead}")
     setattr(Tensor, name, refuse)
 
-for name in ("__array__", "__float__", "__int__", "__index__", "__complex__", "__setitem__", "tolist"): lossy(name)
+for name in LOSSY: lossy(name)
 
 # %% ../nbs/00_tensor.ipynb #f572b402
 def error_of(f: Callable, *args, **kwargs) -> str:
@@ -443,9 +463,9 @@ def error_of(f: Callable, *args, **kwargs) -> str:
 
 # %% ../nbs/00_tensor.ipynb #2eadb627
 @method
-def item(self) -> float:
-    "The plain Python number in a Tensor of one element."
-    return self.value.item() if hasattr(self.value, "item") else self.value
+def item(self, *where: int) -> float:
+    "The plain Python number in a Tensor of one element, or at the place `where`."
+    return self.value.item(*where) if hasattr(self.value, "item") else self.value
 
 @method
 def __len__(self) -> int:
@@ -468,3 +488,31 @@ def __reduce__(self):
     if self.fn is not None:
         raise TypeError(f"only leaves can be pickled or copied, and this Tensor was made by {made_by(self)}; take its .value")
     return Tensor, (self.value, self.name)
+
+# %% ../nbs/00_tensor.ipynb #9d9d4d01
+def unanswered(answer: Any) -> bool:
+    "Is `answer` still the `...` of an empty exercise, or a tuple or list with such a `...` in it?"
+    return answer is ... or isinstance(answer, (tuple, list)) and any(map(unanswered, answer))
+
+def check_answer(
+    answer: Any, # the reader's; while it is `...`, or a tuple or list that holds one, nothing is checked
+    claims: dict[str, Callable[[Any], bool]], # what must be true of it, as functions of the answer; each under the hint for when it isn't
+) -> None: # prints "Right.", or "Not yet." with the hint of the first claim that fails, or "Not answered yet."
+    "Check an answer by what must be true of it."
+    if unanswered(answer): return print("Not answered yet.")
+    for hint, claim in claims.items():
+        try: holds, error = bool(claim(answer)), ""
+        except Exception as e: holds, error = False, f"\n{type(e).__name__}: {e}"
+        if not holds: return print(f"Not yet. {hint}{error}")
+    print("Right.")
+
+# %% ../nbs/00_tensor.ipynb #ec49f6fa
+def with_rule(
+    f: Callable, # plain arrays in, a plain array out
+    *vjps: Callable, # as for `defvjp`
+    broadcasts: bool | None = None, # as for `defvjp`
+) -> primitive: # a new one, which nothing else uses
+    "`f` as a primitive with these vector-Jacobian products: a rule on trial."
+    new = primitive(f)
+    defvjp(new, *vjps, broadcasts=broadcasts)
+    return new

@@ -15,7 +15,7 @@ from .contraction import LETTERS, contraction_axes, dot_axes, inner_axes
 from .loss import excess, label_cross_entropy, observations
 from .softmax import log_softmax, logsumexp, softmax
 from .backward import conform, explained, own, path_between, plain_call, recorded_call, rule_of, seed, stop_gradient as plain, sweep
-from .check import expect_function, other_pushes, parts, positions, tree_build, tree_leaves, tree_map
+from .check import DEEPEST, expect_function, other_pushes, parts, positions, tree_build, tree_leaves, tree_map
 from .shaping import index_parts, is_basic, scatter_numpy, scatters
 from .tensor import Each, Rule, Tensor, defvjp, label, leaf_value, made_by, node, numbers, primitive, record, refusals, rules, topological_order
 
@@ -147,14 +147,15 @@ def vjp(
     return (value, pullback, returned(aux, trace.first)) if has_aux else (value, pullback)
 
 # %% ../nbs/09_transforms.ipynb #9e050ce2
-def matched(tree: Any, like: Any, where: str) -> list:
+def matched(tree: Any, like: Any, where: str, depth: int = 0) -> list:
     "The leaves of `tree` in the order of those of `like`, after a check that it has the same parts and shapes."
     wanted = parts(like)
     if wanted is None: return [] if isinstance(like, SETTINGS) else [matched_leaf(tree, like, where)]
+    if depth == DEEPEST: raise ValueError(f"{where[:40]}...: expected containers in at most {DEEPEST} levels; does one contain itself?")
     given = parts(tree) or {}
     if set(given) != set(wanted):
         raise ValueError(f"{where}: expected a {type(like).__name__} with {', '.join(wanted) or 'nothing in it'}, got a {type(tree).__name__} with {', '.join(given) or 'no such parts'}")
-    return [leaf for key, child in wanted.items() for leaf in matched(given[key], child, where + key)]
+    return [leaf for key, child in wanted.items() for leaf in matched(given[key], child, where + key, depth + 1)]
 
 def matched_leaf(g: Any, like: Any, where: str) -> Any:
     "`g` as a floating number or array, after a check that it has the shape of `like` and is real if it is."

@@ -52,6 +52,7 @@ def flatten(
         "The tree again, with the numbers of `vector`."
         if np.shape(vector) != (ends[-1],): raise ValueError(f"vector: expected shape {(ends[-1],)}, got {np.shape(vector)}")
         vector = vector if hasattr(vector, "dtype") else np.asarray(vector)
+        if vector.dtype.kind not in "biufc": raise TypeError(f"vector: expected numbers, got {vector.dtype}")
         pieces = iter([vector[a:b] for a, b in zip(ends, ends[1:])])
         return tree_build(tree, [setting if like is None else restored(next(pieces), like) for setting, like in zip(settings, likes)])
     return np.concatenate(moved) if moved else np.zeros(0), unflatten
@@ -234,9 +235,7 @@ def watched_explained(error, t, i, explained=backward.explained):
     "`explained`, with the line that made `t`."
     line = (debugger := watching.get()) and debugger.line(t)
     if type(error) is BadAdjoint: return NotFinite(f"the derivative of {made_by(t)} with respect to its argument {i} made the first nan or inf, {error}; the call was\n    {line}")
-    error = explained(error, t, i)
-    if line: error.add_note(f"which was made in\n    {line}")
-    return error
+    return explained(error, t, i, **(dict(hint=line and f"which was made in\n    {line}") if debugger else {}))
 
 # %% ../nbs/10_workshop.ipynb #b4a94f9f
 HOOKS = {(tensor, "node"): watched_node, (backward, "conform"): watched_conform, (backward, "explained"): watched_explained, (transforms, "tangent"): watched_tangent}

@@ -4,6 +4,7 @@ import threading
 import tracemalloc
 import warnings
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import autodiffnb
 from autodiffnb import MLP, Tensor, compile, cross_entropy, grad, gradients, hessian, hvp, jvp, log_softmax, logsumexp, value_and_grad
-from autodiffnb.program import LIMIT, Compiled, flat
+from autodiffnb.program import LIMIT, Compiled, addresses, flat
 from autodiffnb.tensor import label
 
 from cases import table
@@ -299,12 +300,25 @@ def test_unused_and_repeated_calls_are_dropped():
     assert "log" not in compiled.source and compiled.source.count("exp(") == 1
 
 
+@pytest.mark.parametrize("seed", range(50))
+def test_no_two_results_share_bytes_at_one_time(seed):
+    rng = np.random.default_rng(seed)
+    born, sizes = rng.integers(0, 30, 20), rng.integers(0, 5, 20) * 64
+    last = born + rng.integers(0, 10, 20)
+    starts = addresses(born, last, sizes)
+    for i, j in combinations(range(20), 2):
+        together = born[i] <= last[j] and born[j] <= last[i]
+        assert not together or starts[i] + sizes[i] <= starts[j] or starts[j] + sizes[j] <= starts[i]
+    fullest = max(sizes[(born <= k) & (k <= last)].sum() for k in range(40))
+    assert fullest <= max(starts + sizes) <= 1.5 * fullest
+
+
 def test_buffers_are_used_again():
     def chain(x):
         for _ in range(50): x = np.sin(x) + 1
         return np.sum(x)
     compiled = same_bits(chain, *[(x,) for x in drawn((100, 100))])
-    assert compiled.programs[0].buffers.nbytes == 100 * 100 * 8
+    assert compiled.programs[0].block.nbytes == 100 * 100 * 8
     x = drawn((100, 100))[0]
     compiled(x)
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Optimisers against plain NumPy, models, `fit` through every way it can end, and checkpoints through every way they can fail."""
+"""Models, `fit` through every way it can end, and checkpoints through every way they can fail."""
 import csv
 import errno
 import io
@@ -41,144 +41,6 @@ def deep(seed=0): return MLP((12, 5, 4), seed=seed)
 def values(model): return {name: p.value.copy() for name, p in model.params.items()}
 def same(a, b): return a.keys() == b.keys() and all(a[k].dtype == b[k].dtype and a[k].tobytes() == b[k].tobytes() for k in a)
 def quiet(*args, **kwargs): return fit(*args, progress=False, **kwargs)
-
-
-# ---------------------------------------------------------------- optimisers
-
-def sgd_by_hand(w, grads, lr, momentum):
-    velocity = [np.zeros_like(x) for x in w]
-    for g in grads:
-        velocity = [momentum * v + x for v, x in zip(velocity, g)]
-        w = [x - lr * v for x, v in zip(w, velocity)]
-    return w
-
-def adam_by_hand(w, grads, lr, beta1, beta2, eps):
-    "From the definition: means as weighted sums over all gradients so far, not as recursions"
-    for k in range(1, len(grads) + 1):
-        for i in range(len(w)):
-            mean = sum(beta1**(k - j) * grads[j - 1][i] for j in range(1, k + 1)) * (1 - beta1) / (1 - beta1**k)
-            square = sum(beta2**(k - j) * grads[j - 1][i]**2 for j in range(1, k + 1)) * (1 - beta2) / (1 - beta2**k)
-            w = [*w[:i], w[i] - lr * mean / (np.sqrt(square) + eps), *w[i + 1:]]
-    return w
-
-MAKERS = {
-    "plain": (lambda p: SGD(p, lr=0.03), lambda w, gs: sgd_by_hand(w, gs, 0.03, 0.0)),
-    "momentum": (lambda p: SGD(p, lr=0.03, momentum=0.8), lambda w, gs: sgd_by_hand(w, gs, 0.03, 0.8)),
-    "adam": (lambda p: Adam(p, lr=0.02), lambda w, gs: adam_by_hand(w, gs, 0.02, 0.9, 0.999, 1e-8)),
-    "adam, other settings": (lambda p: Adam(p, lr=0.1, betas=(0.5, 0.7), eps=0.1), lambda w, gs: adam_by_hand(w, gs, 0.1, 0.5, 0.7, 0.1)),
-}
-
-@pytest.mark.parametrize("name", MAKERS)
-@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 2e-5)])
-def test_trajectory(name, dtype, tolerance):
-    rng = np.random.default_rng(3)
-    make, by_hand = MAKERS[name]
-    first = [rng.normal(size=(4, 3)), rng.normal(size=3), rng.normal(size=())]
-    grads = [[rng.normal(size=x.shape) for x in first] for _ in range(12)]
-    params = {f"p{i}": Tensor(np.array(x, dtype)) for i, x in enumerate(first)}
-    optimizer = make(params)
-    for g in grads: optimizer.step({name: np.array(x, dtype) for name, x in zip(params, g)})
-    for p, expected in zip(params.values(), by_hand(first, grads)):
-        assert p.dtype == dtype and p.shape == expected.shape
-        np.testing.assert_allclose(p.value, expected, rtol=tolerance, atol=tolerance)
-    assert optimizer.steps == 12
-    assert all(x.dtype == dtype for xs in optimizer.slots.values() for x in xs.values())
-
-@pytest.mark.parametrize("name", MAKERS)
-def test_python_numbers_are_parameters_too(name):
-    make, by_hand = MAKERS[name]
-    params = {"x": Tensor(2.0)}
-    optimizer = make(params)
-    for g in (1.0, -0.5, 3.0): optimizer.step({"x": g})
-    assert type(params["x"].value) is float
-    assert params["x"].value == pytest.approx(float(by_hand([np.array(2.0)], [[np.array(g)] for g in (1.0, -0.5, 3.0)])[0]), rel=1e-12)
-
-@given(st.floats(0, 0.99), st.integers(1, 12), st.integers(0, 2**32 - 1))
-@rules(max_examples=30, deadline=None)
-def test_velocity_is_the_weighted_sum_of_all_gradients(momentum, steps, seed):
-    gs = np.random.default_rng(seed).normal(size=(steps, 3))
-    optimizer = SGD({"w": Tensor(np.zeros(3))}, lr=1.0, momentum=momentum)
-    for g in gs: optimizer.step({"w": g})
-    velocity = optimizer.slots["velocity"]["w"] if momentum else gs[-1]
-    np.testing.assert_allclose(velocity, sum(momentum**(steps - i) * g for i, g in enumerate(gs, 1)), atol=1e-12)
-
-@pytest.mark.parametrize("name", MAKERS)
-@pytest.mark.parametrize("shape", [(), (3,)])
-def test_sixteen_bits_remember_in_thirty_two(name, shape):
-    "The squares of these gradients are zero in float16, and so is Adam's eps"
-    make, by_hand = MAKERS[name]
-    params, g = {"w": Tensor(np.ones(shape, np.float16))}, np.full(shape, 1e-4, np.float16)
-    optimizer = make(params)
-    for _ in range(5): optimizer.step({"w": g})
-    expected, = by_hand([np.ones(shape)], [[g.astype(float)]] * 5)
-    assert params["w"].dtype == np.float16 and params["w"].shape == shape
-    np.testing.assert_allclose(params["w"].value.astype(float), expected, atol=3e-3)
-    assert all(x.dtype == np.float32 for xs in optimizer.slots.values() for x in xs.values())
-    again = make({"w": Tensor(np.ones(shape, np.float16))})
-    again.load_state_dict(optimizer.state_dict())
-    assert again.steps == 5
-
-@pytest.mark.parametrize("name", MAKERS)
-def test_steps_write_to_arrays_of_their_own_only(name):
-    given_array = np.arange(3.0)
-    given_array.flags.writeable = False
-    p, g = Tensor(given_array), np.ones(3)
-    optimizer = MAKERS[name][0]({"w": p})
-    own = p.value
-    optimizer.step({"w": g})
-    assert p.value is own and not np.shares_memory(own, given_array)
-    assert given_array.tolist() == [0, 1, 2] and g.tolist() == [1, 1, 1]
-    optimizer.step({"w": g})
-    state, kept = optimizer.state_dict(), optimizer.state_dict()
-    optimizer.step({"w": g})
-    for slot in state["slots"]: assert np.array_equal(state["slots"][slot]["w"], kept["slots"][slot]["w"])
-
-@pytest.mark.parametrize("name", MAKERS)
-def test_a_state_put_back_goes_on_bit_for_bit(name):
-    make, rng = MAKERS[name][0], np.random.default_rng(0)
-    gs = [{"w": rng.normal(size=5).astype(np.float32)} for _ in range(8)]
-    whole, part = Tensor(np.ones(5, np.float32)), Tensor(np.ones(5, np.float32))
-    one = make({"w": whole})
-    for g in gs: one.step(g)
-    first = make({"w": part})
-    for g in gs[:4]: first.step(g)
-    second = make({"w": part})
-    second.lr = 123.0
-    second.load_state_dict(first.state_dict())
-    for g in gs[4:]: second.step(g)
-    assert whole.value.tobytes() == part.value.tobytes() and second.settings == one.settings and second.steps == 8
-
-@pytest.mark.parametrize("params, error, words", [
-    ([Tensor(1.0)], TypeError, "params: expected a dict"), ({}, ValueError, "params: expected at least one"), ({"w": np.ones(2)}, TypeError, "under 'w', got ndarray"),
-    ({"w": Tensor(1.0) * 2}, ValueError, "params: expected a leaf under 'w', got a result of multiply"), ({"w": Tensor(1j)}, TypeError, "real numbers under 'w', got complex128")])
-def test_parameters_that_cannot_be_trained(params, error, words):
-    for make in (SGD, Adam):
-        with pytest.raises(error, match=words): make(params)
-
-@pytest.mark.parametrize("make, error, words", [
-    (lambda p: SGD(p, lr=0), ValueError, r"lr: expected a number in \(0, inf\), got 0"), (lambda p: SGD(p, lr=-1), ValueError, "lr: .*got -1"),
-    (lambda p: SGD(p, lr=math.nan), ValueError, "lr: .*got nan"), (lambda p: SGD(p, lr=math.inf), ValueError, "lr"), (lambda p: SGD(p, lr="fast"), TypeError, "lr: expected a number, got 'fast'"),
-    (lambda p: SGD(p, momentum=1), ValueError, r"momentum: expected a number in \[0, 1\), got 1"), (lambda p: SGD(p, momentum=-0.1), ValueError, "momentum"),
-    (lambda p: Adam(p, lr=0), ValueError, "lr"), (lambda p: Adam(p, betas=(0.9, 1.0)), ValueError, "betas: .*got 1.0"), (lambda p: Adam(p, betas=0.9), TypeError, "betas: expected two numbers, got 0.9"),
-    (lambda p: Adam(p, eps=0), ValueError, "eps")])
-def test_settings_out_of_range(make, error, words):
-    with pytest.raises(error, match=words): make({"w": Tensor(np.ones(2))})
-
-@pytest.mark.parametrize("grads", [{}, {"v": np.ones(2)}, {"w": np.ones(2), "v": np.ones(2)}, {"w": np.ones(())}, {"w": np.ones((1, 2))}, {"w": 1.0}])
-def test_wrong_gradients_change_nothing(grads):
-    p = Tensor(np.ones(2))
-    for make, _ in MAKERS.values():
-        optimizer = make({"w": p})
-        with pytest.raises(ValueError, match="grads: expected one for each parameter, of shapes"): optimizer.step(grads)
-        assert p.value.tolist() == [1, 1] and optimizer.steps == 0
-
-def test_a_state_of_something_else_changes_nothing():
-    adam = Adam({"w": Tensor(np.ones(2))}, lr=0.5)
-    for other, words in [(SGD({"w": Tensor(np.ones(2))}), "expected that of Adam, got that of SGD"), (Adam({"w": Tensor(np.ones(3))}), r"float64 \(3,\)"),
-                         (Adam({"w": Tensor(np.ones(2, np.float32))}), "float32"), (Adam({"v": Tensor(np.ones(2))}), "'v'")]:
-        with pytest.raises(ValueError, match="state: .*" + words): adam.load_state_dict(other.state_dict())
-    assert adam.lr == 0.5 and adam.steps == 0
-    with pytest.raises(ValueError, match="state"): SGD({"w": Tensor(1.0)}, momentum=0.9).load_state_dict(SGD({"w": Tensor(1.0)}).state_dict())
 
 
 # ---------------------------------------------------------------- models
@@ -423,7 +285,10 @@ def test_a_loss_that_turns_nan_names_the_step():
 def test_a_loss_that_turns_nan_says_why_where_it_can():
     images = TRAIN[0].copy()
     images[40, 0, 0] = np.nan
-    model = small()
+    class Own:    # what it makes of a nan is its own affair
+        def __init__(self): self.model, self.params = (m := small()), m.params
+        def __call__(self, X): return self.model(X)
+    model = Own()
     with pytest.raises(Diverged, match="epoch 1, step 2: the loss is nan, one step before it was .*; the images of this batch are not finite") as caught: quiet(model, (images, TRAIN[1]), epochs=1)
     assert all(np.isfinite(v).all() for v in values(model).values()) and len(caught.value.history) == 0
     model.params["b"].value[0] = np.inf

@@ -11,19 +11,24 @@ def price(params, X, labels):
     for i in range(0, last, 2): h = np.maximum(h @ params[i] + params[i + 1], 0)
     return cross_entropy(h @ params[last] + params[last + 1], labels)
 
-def descend(params, X, labels):
+def priced(params, X, labels):
+    "The loss and its gradients, without the graph, which so is gone before the parameters change."
     loss = price(params, X, labels)
-    for p, g in zip(params, gradients(loss, params)):
+    return loss.value, gradients(loss, params)
+
+def descend(params, X, labels):
+    loss, grads = priced(params, X, labels)
+    for p, g in zip(params, grads):
         g *= LR
         p.value -= g
-    return loss.value
+    return loss
 
 def training(X, labels, params):
     params = [Tensor(p.copy()) for p in params]
     def step(): return descend(params, X, labels), *[p.value for p in params]
     def grads():
-        loss = price(params, X, labels)
-        return loss.value, *gradients(loss, params)
+        loss, found = priced(params, X, labels)
+        return loss, *found
     return Side(step, grads)
 
 def epoch(X, labels, params, size):
