@@ -456,3 +456,41 @@ def test_numpys_functions(part, call):
     complaint = numpy_complaint(*call)
     if complaint: note(complaint)
     assert complaint is None
+
+
+# ---------------------------------------------------------------- what the run has found, each as small as it can be
+
+FOUND = {
+    "a type is no array": (lambda: Tensor(np.float32), TypeError, "value: expected real or complex numbers"),
+    "nor are its labels": (lambda: ad.nll(-X23, np.float32), TypeError, "labels"),
+    "a dtype is none either": (lambda: ad.nll(np.dtype("f4"), labels2), (TypeError, ValueError), "labels|logits|axis|value"),
+    "a graph begins at a Tensor": (lambda: ad.ancestors(3), TypeError, "output: expected a Tensor, got int"),
+    "None is no number": (lambda: Tensor(x3).at[0].set(None), TypeError, "v: expected numbers, got object"),
+    "nor is it one in a vector": (lambda: ad.flatten({"a": 1.0})[1]([None]), TypeError, "vector: expected numbers, got object"),
+    "a list may contain itself": (lambda: ad.grad(lambda x: 1.0)(circular()), ValueError, "expected containers in at most 200 levels"),
+    "also as a tangent": (lambda: ad.jvp(lambda x: x, [circular()], [circular()]), ValueError, "expected containers in at most 200 levels"),
+    "also when compiled": (lambda: ad.compile(lambda x: 1.0)(circular()), ValueError, "expected arguments and results in containers of at most 200 levels"),
+    "a list of another class has a shape": (lambda: ad.gradients(Tensor(1.0) * 2, [Tensor(1.0)], Nested([1.0, 2.0])), ValueError, r"g: expected shape \(\), that of the output; got \(2,\)"),
+    "a type is no adjoint": (lambda: ad.gradients(Tensor(1.0) * 2, [Tensor(1.0)], np.float32), TypeError, "g: expected numbers"),
+    "probabilities of no class": (lambda: ad.nll([], []), ValueError, "labels: expected probabilities of at least one class"),
+    "an order that takes forever": (lambda: ad.check_grads(np.sin, order=50), ValueError, "order: expected at most 10"),
+    "gradients have names": (lambda: ad.SGD({"w": Tensor(1.0)}).step([1.0]), TypeError, "grads: expected a dict of arrays by name, got list"),
+    "columns have names": (lambda: ad.History.from_dict([1]), TypeError, "columns: expected a dict of lists by name, got list"),
+    "a model has parameters": (lambda: ad.save(os.devnull, 3), TypeError, "model: expected one with `params`"),
+    "its history is a History": (lambda: ad.save(os.devnull, ad.MLP((2, 3)), None, [1]), TypeError, "history: expected History, got list"),
+    "weights are no whole numbers": (lambda: ad.MLP((2, 3), dtype=int), TypeError, "dtype: expected real floating-point numbers, got int64"),
+    "classes are": (lambda: ad.SoftmaxRegression(3, 2.5), TypeError, "classes: expected whole numbers"),
+    "NumPy crashes at this seed": (lambda: ad.MLP((2, 3), seed=np.asmatrix(x3)), TypeError, "seed: expected a whole number"),
+    "and at this scatter": (lambda: Tensor(np.ones((1,) * 33)).at[[]].add(1.0), ValueError, "at most 32 axes"),
+}
+
+
+@pytest.mark.parametrize("what", FOUND)
+def test_what_was_found(what):
+    call, kind, message = FOUND[what]
+    with pytest.raises(kind, match=message): call()
+
+
+def test_lists_of_other_classes_are_arrays_too():
+    x = Tensor([1.0, 2.0])
+    for y in (np.fmin(x, Pair(3.0, 4.0), where=True), x * Pair(1.0, 1.0), np.add(Nested([0.0, 0.0]), x)): np.testing.assert_array_equal(ad.gradients(y.sum(), x), [1.0, 1.0])
