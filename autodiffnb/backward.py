@@ -12,7 +12,7 @@ import numpy as np
 from .tensor import Tensor, as_arrays, label, made_by, method, node as make_node, on_numbers, rules, topological_order
 
 # %% auto #0
-__all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'ONE', 'ONE_KIND', 'sum_to', 'conform', 'recast', 'path_between', 'sweep',
+__all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'ONE', 'ONE_KIND', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'whole',
            'plain_call', 'recorded_call', 'rule_of', 'explained', 'seed', 'own', 'gradients', 'backward',
            'stop_gradient']
 
@@ -85,7 +85,9 @@ def sweep(
     return adjoints
 
 # %% ../nbs/01_backward.ipynb #d340b6b3
-NUMPY_NUMBER = {int: np.float64, float: np.float64, complex: np.complex128}    # by the type of a Python number
+def whole(n): return np.int64(n) if abs(n) < 2**20 else np.float64(n)    # powers of a large one would not fit
+
+NUMPY_NUMBER = {int: whole, float: np.float64, complex: np.complex128}    # by the type of a Python number
 PYTHON_NUMBERS = {float, complex}
 
 def plain_call(t, rule):

@@ -17,7 +17,7 @@ import numpy as np
 from .softmax import log_softmax, shifted, softmax
 from .tensor import MISLEADING, Tensor, defvjp, misleading, primitive, raw
 
-# %% ../nbs/08_loss.ipynb #fb6aa0ad
+# %% ../nbs/08_loss.ipynb #6dcc867b
 @lru_cache(256)
 def class_axis(shape: tuple[int, ...], axis: int) -> tuple[np.ndarray, tuple[int, ...]]:
     "The class numbers, on a first axis before those of the labels of logits of this `shape`; and the transpose that brings that axis to its place."
@@ -28,7 +28,7 @@ def class_axis(shape: tuple[int, ...], axis: int) -> tuple[np.ndarray, tuple[int
 def one_hot(labels, shape, axis):
     "Where an array of this `shape`, with the classes on `axis`, has the entries of the true classes: an array of booleans."
     classes, axes = class_axis(shape, axis)
-    return (labels == (classes if isinstance(labels, np.ndarray) else np.asarray(classes, like=labels))).transpose(axes)
+    return (labels == (classes if isinstance(labels, np.ndarray) else np.arange(shape[axis], like=labels).reshape(classes.shape))).transpose(axes)
 
 # %% ../nbs/08_loss.ipynb #b2c5617f
 def share(g, shape, axis, reduction):

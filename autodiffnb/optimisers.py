@@ -111,13 +111,16 @@ class Optimizer:
         shown = {k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in self.settings.items() if v}
         return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in shown.items())})"
 
-# %% ../nbs/22_optimisers.ipynb #489db97f
-def called(schedule): return schedule if schedule is None else repr(schedule) if hasattr(schedule, "__dataclass_fields__") else label(schedule)
+# %% ../nbs/22_optimisers.ipynb #436f69c3
+def called(schedule: Callable | None) -> str | None:
+    "How a schedule is called in the settings: as it was made, if it is data; else by the function's name."
+    if schedule is None: return None
+    return repr(schedule) if hasattr(schedule, "__dataclass_fields__") else label(schedule)
 
 def decays(weight_decay, params):
     "A weight decay, or one for each name, checked."
     if not isinstance(weight_decay, dict): return within("weight_decay", weight_decay, 0, math.inf)
-    if alien := ", ".join(map(repr, weight_decay.keys() - params.keys())): raise ValueError(f"weight_decay: expected names of parameters ({', '.join(params)}), got {alien}")
+    if alien := ", ".join(repr(name) for name in weight_decay if name not in params): raise ValueError(f"weight_decay: expected names of parameters ({', '.join(params)}), got {alien}")
     return {name: within(f"weight_decay[{name!r}]", x, 0, math.inf) for name, x in weight_decay.items()}
 
 # %% ../nbs/22_optimisers.ipynb #c1d120c6
@@ -172,9 +175,11 @@ class SGD(Optimizer):
         w -= rate * (g + self.momentum * v) if self.nesterov else rate * v
         return w, v
 
-# %% ../nbs/22_optimisers.ipynb #66afda05
+# %% ../nbs/22_optimisers.ipynb #86738eed
 class RMSProp(Optimizer):
-    "Gradients divided by the root of their running mean square. Source: Hinton, lecture 6e of Neural Networks for Machine Learning, 2012; momentum as in Graves, arXiv 1308.0850."
+    """Gradients divided by the root of their running mean square.
+
+    Source: Hinton, lecture 6e of Neural Networks for Machine Learning, 2012; momentum as in Graves, arXiv 1308.0850."""
     def __init__(self,
         params: dict[str, Tensor], # leaves by name; their arrays are copied
         lr: float = 0.01, # the learning rate, above 0

@@ -571,6 +571,8 @@ class Compiled:
         self.f, self.programs, self.recordings, self.busy = f, [], {}, Lock()
         self.__name__, self.__doc__, self.__wrapped__ = label(f), f.__doc__, f
 
+    def __reduce__(self): return Compiled, (self.f,)    # a copy, or one that is sent elsewhere, records for itself
+
     def __call__(self, *args, **params):
         if not self.busy.acquire(blocking=False): return self.f(*args, **params)
         try:

@@ -185,7 +185,7 @@ def deviations(x, axis):
 defvjp(np.var, lambda g, y, x, axis=None, keepdims=False, ddof=0:
     with_kept_axes(g, x, axis) * (2 * one_over(freedom(x, axis, ddof))) * deviations(x, axis))
 defvjp(np.std, lambda g, y, x, axis=None, keepdims=False, ddof=0:
-    with_kept_axes(g / np.where(y == 0, 1, y), x, axis) * one_over(freedom(x, axis, ddof)) * deviations(x - np.mean(x, axis=axis, keepdims=True), axis))
+    with_kept_axes(np.where(y == 0, 0, g / np.where(y == 0, 1, y)), x, axis) * one_over(freedom(x, axis, ddof)) * deviations(x - np.mean(x, axis=axis, keepdims=True), axis))
 
 # %% ../nbs/04_reduction.ipynb #1ef49bcc
 @implements(np.var)

@@ -153,7 +153,7 @@ def on_host(x) -> bool:
 
 def check_quantile(fn, hundred, a, q, method, weights):
     "Raise what NumPy would for arguments that make no quantile."
-    if a.dtype.kind == "c": raise TypeError(f"{fn.__name__}: a must be real, got {a.dtype}; complex numbers have no order")
+    if a.dtype.kind == "c" and fn is not np.nanmedian: raise TypeError(f"{fn.__name__}: a must be real, got {a.dtype}; complex numbers have no order")
     if on_host(q) and not np.all((q >= 0) & (q <= hundred)): raise ValueError(f"{fn.__name__}: q must be in the range [0, {hundred}], got {q}")
     if np.ndim(q) > 2: raise ValueError(f"{fn.__name__}: q must be a number or have one axis, got {np.ndim(q)} axes")
     if not any(method in known for known in (LINES, RANKS, HALFWAY)):
@@ -179,7 +179,7 @@ for fn, of_one, hundred in ((np.quantile, np.quantile, 1), (np.nanquantile, np.n
     entries[fn] = partial(quantile, fn, of_one, hundred)
 for fn in (np.quantile, np.nanquantile): defvjp(fn, ranked_vjp)      # with weights
 
-entries[np.nanmedian] = lambda a, axis=None, out=None, overwrite_input=False, keepdims=False: np.nanquantile(a, 0.5, axis, out, keepdims=keepdims)
+entries[np.nanmedian] = lambda a, axis=None, out=None, overwrite_input=False, keepdims=False: quantile(np.nanmedian, np.nanquantile, 1, a, 0.5, axis, out, keepdims=keepdims)
 
 # %% ../nbs/12_statistics.ipynb #dc0342c3
 def nan_extreme(fn, larger, a, axis=None, out=None, keepdims=False, initial=None, where=True):

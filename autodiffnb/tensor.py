@@ -18,24 +18,39 @@ import sys
 import numpy as np
 
 # %% auto #0
-__all__ = ['MISLEADING', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules', 'entries', 'constants',
-           'refusals', 'libraries', 'waiting', 'FINE', 'ways', 'PLAIN', 'misleading', 'leaf_value', 'Tensor', 'method',
-           'split', 'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements',
-           'home', 'refusal', 'raw', 'as_arrays', 'apply', 'newcomers', 'unusual', 'operator', 'numpy_method', 'brief',
-           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'lossy', 'error_of', 'item']
+__all__ = ['MISLEADING', 'ADVICE', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules', 'entries',
+           'constants', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers', 'HOST', 'ways', 'PLAIN',
+           'LOSSY', 'library', 'is_misleading', 'misleading', 'leaf_value', 'Tensor', 'method', 'split', 'node',
+           'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home', 'refusal',
+           'raw', 'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'unusual', 'operator', 'numpy_method', 'brief',
+           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller', 'lossy', 'error_of', 'item',
+           'unanswered', 'check_answer', 'with_rule']
 
-# %% ../nbs/00_tensor.ipynb #6d98c56e
+# %% ../nbs/00_tensor.ipynb #10d43782
 MISLEADING = (np.matrix, np.ma.MaskedArray)
+ADVICE = {    # by the library, what to write instead
+    "numpy": "pass np.asarray(x), or x.filled(...) for a masked one", "pandas": "pass x.to_numpy()",
+    "xarray": "pass x.data, or put the Tensor inside: xr.DataArray(Tensor(x.data), dims=x.dims)",
+    "scipy": "a sparse matrix can be a constant in a product: autodiffnb.Sparse(x) @ t", "sparse": "a sparse array can be a constant in a product: autodiffnb.Sparse(x) @ t",
+}
+
+def library(x) -> str:
+    "The name of the library that an array is from; of a Tensor, that of the array in it."
+    return type(x.value if isinstance(x, Tensor) else x).__module__.partition(".")[0]
+
+def is_misleading(x) -> bool:
+    "Is `x` an array whose arithmetic is not NumPy's?"
+    return isinstance(x, MISLEADING) or hasattr(x, "shape") and library(x) in ADVICE and not isinstance(x, (np.ndarray, np.generic, Tensor))
 
 def misleading(x) -> TypeError:
     "The error for an array whose arithmetic is not NumPy's."
-    return TypeError(f"{type(x).__name__}: its arithmetic is not that of an array; pass np.asarray(x), or x.filled(...) for a masked one")
+    return TypeError(f"{type(x).__name__}: its arithmetic is not that of an array; {ADVICE[library(x)]}")
 
 def leaf_value(value):
     "The floating-point number or array that a leaf made from `value` holds; a `TypeError` says what can't be one."
     if isinstance(value, Tensor):
         raise TypeError("value: expected an array or a number, got a Tensor; use the Tensor itself, or its .value")
-    if isinstance(value, MISLEADING): raise misleading(value)
+    if type(value) is not np.ndarray and is_misleading(value): raise misleading(value)
     if type(value) in (bool, int): return float(value)
     if type(value) in (float, complex): return value
     if isinstance(value, type) or not (hasattr(value, "dtype") and hasattr(value, "shape")): value = np.asarray(value)
@@ -168,7 +183,7 @@ defvjp(np.add,      lambda g, y, a, b: g,
 defvjp(np.multiply, lambda g, y, a, b: g * b,
                     lambda g, y, a, b: g * a)
 
-# %% ../nbs/00_tensor.ipynb #bcfd055c
+# %% ../nbs/00_tensor.ipynb #6c02d16d
 entries: dict[Callable, Callable] = {}
 constants: set[Callable] = {
     np.less, np.less_equal, np.equal, np.not_equal, np.greater, np.greater_equal,
@@ -181,12 +196,14 @@ constants: set[Callable] = {
 refusals: dict[Callable, str] = {f: "it writes into an array (as np.full_like does); write x.at[i].set(t), or t * np.ones(shape)"
                                  for f in (np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal)}
 
+elsewhere: dict[Callable, dict[str, Callable]] = {}    # what is called instead where a Tensor holds an array of another library, by the name of that
+
 def implements(fn: Callable) -> Callable:
     "File the decorated function under `fn`: it is called with the same arguments, some of them Tensors."
     def file(entry): entries[fn] = entry; return entry
     return file
 
-# %% ../nbs/00_tensor.ipynb #ac2c90f0
+# %% ../nbs/00_tensor.ipynb #49559b60
 libraries: dict[str, str] = {"scipy.special": "autodiffnb.special"}    # libraries of ufuncs, and the chapter that has their rules
 waiting = set(libraries)                                               # those whose chapter has not been imported
 
@@ -211,14 +228,25 @@ def raw(x):
     if isinstance(x, Tensor): return x.value
     return type(x)(map(raw, x)) if type(x) in (list, tuple) else x
 
-FINE = {Tensor, np.ndarray, float, int, complex, bool, np.float64, np.float32}    # what needs no second look
+KNOWN = {Tensor, np.ndarray, np.float64, np.float32, float, int, complex}
+wrappers: dict[str, Callable] = {}    # by the library: what makes an array of an operand from it
+
+def as_array(x):
+    "An operand as an array: lists, tuples and what has a wrapper are made into one, what misleads is refused."
+    if isinstance(x, (list, tuple)): return np.asarray(x)
+    if (name := library(x)) in wrappers: return wrappers[name](x)
+    if is_misleading(x): raise misleading(x)
+    return x
 
 def as_arrays(args):
-    "`args` with lists and tuples made into arrays; if one holds Tensors, the error says what to write instead."
-    if FINE.issuperset(map(type, args)): return args
-    for a in args:
-        if isinstance(a, MISLEADING): raise misleading(a)
-    return tuple(np.asarray(a) if isinstance(a, (list, tuple)) else a for a in args)
+    "`args` as arrays; if a list holds Tensors, the error says what to write instead."
+    return args if KNOWN.issuperset(map(type, args)) else tuple(map(as_array, args))
+
+HOST = (np.ndarray, np.generic, float, complex)
+
+def kin(x):
+    "What `like=` takes to make an array beside `x`: the array in it if that is another library's, else None."
+    return None if isinstance(raw(x), HOST) else raw(x)
 
 def apply(fn, args, params=NOTHING):
     "`fn` of Tensors: recorded, or computed on plain values where there is no derivative, or refused."
@@ -228,17 +256,17 @@ def apply(fn, args, params=NOTHING):
     if newcomers(): return apply(fn, args, params)
     raise refusal(fn)
 
-# %% ../nbs/00_tensor.ipynb #a279e394
+# %% ../nbs/00_tensor.ipynb #943adac2
 def newcomers() -> bool:
     "Import the chapters of libraries that have been imported since the last time; were there any?"
     if not waiting: return False
-    found = [library for library in libraries if library in waiting and library in sys.modules]
-    for library in found:
-        import_module(libraries[library])
-        waiting.discard(library)
+    found = [name for name in libraries if name in waiting and name in sys.modules]
+    for name in found:
+        import_module(libraries[name])
+        waiting.discard(name)
     return bool(found)
 
-# %% ../nbs/00_tensor.ipynb #ed523965
+# %% ../nbs/00_tensor.ipynb #208f188c
 @method
 def __array_ufunc__(self, ufunc, how, *inputs, **params):
     if how != "__call__" or params: return unusual(ufunc, how, inputs, params)
@@ -246,6 +274,9 @@ def __array_ufunc__(self, ufunc, how, *inputs, **params):
 
 @method
 def __array_function__(self, fn, types, args, kwargs):
+    if fn in elsewhere:
+        for name in map(library, (*args, *kwargs.values())):
+            if name in elsewhere[fn]: return elsewhere[fn][name](*args, **kwargs)
     if fn in entries: return entries[fn](*args, **kwargs)
     return apply(fn, args, {k: raw(v) for k, v in kwargs.items()} if fn in constants else kwargs)
 
@@ -395,15 +426,33 @@ class several:
         if not any(isinstance(a, Tensor) for a in args): return results
         return tuple(node(y, p, args, params, tuple(results)) for p, y in zip(self.parts, results))
 
-# %% ../nbs/00_tensor.ipynb #2370b324
+# %% ../nbs/00_tensor.ipynb #31f2dcf1
+LOSSY = {    # what a reader wrote, or NumPy on their behalf; and what to write instead
+    "__array__":   ("np.array(t)", "np.stack([t, ...]) instead of np.array([t, ...]), x.at[i].set(t) instead of x[i] = t, Sparse(X) @ t for a sparse X, or t.value for the plain array"),
+    "__float__":   ("float(t)", "np.sin(t) instead of math.sin(t), x.at[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
+    "__complex__": ("complex(t)", "t + 0j for a complex Tensor, x.at[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
+    "__int__":     ("int(t)", "int(t.item()) for the plain number"),
+    "__index__":   ("t as a position", "int(t.item()) for the plain number; positions have no derivative"),
+    "__setitem__": ("t[i] = v", "t = t.at[i].set(v), a new Tensor with the entries at i changed"),
+    "tolist":      ("t.tolist()", "t.value.tolist() for plain numbers"),
+}
+
+def caller(depth: int) -> str:
+    "The function of NumPy or SciPy that a reader called, seen from `depth` frames below; empty if there is none."
+    frame, found = sys._getframe(depth), ""
+    while frame and (library := frame.f_globals.get("__name__", "").partition(".")[0]) in ("numpy", "scipy"):
+        if not frame.f_code.co_name.startswith(("_", "<", "wrapper")): found = f" (in {library}'s {frame.f_code.co_name})"
+        frame = frame.f_back
+    return found
+
 def lossy(name: str):
     "Make the method `name` refuse to turn a Tensor into something without a history."
+    call, instead = LOSSY[name]
     def refuse(self, *args, **kwargs):
-        raise TypeError(f"{name} would lose where this Tensor came from. Write t.value for the plain array, t.item() for the number, np.sin(t) "
-                        "instead of math.sin(t), np.stack([t, ...]) instead of np.array([t, ...]), x.at[i].set(t) instead of x[i] = t")
+        raise TypeError(f"{call} would lose where this Tensor came from{caller(2)}. Write {instead}")
     setattr(Tensor, name, refuse)
 
-for name in ("__array__", "__float__", "__int__", "__index__", "__complex__", "__setitem__", "tolist"): lossy(name)
+for name in LOSSY: lossy(name)
 
 # %% ../nbs/00_tensor.ipynb #f572b402
 def error_of(f: Callable, *args, **kwargs) -> str:
@@ -414,9 +463,9 @@ def error_of(f: Callable, *args, **kwargs) -> str:
 
 # %% ../nbs/00_tensor.ipynb #2eadb627
 @method
-def item(self) -> float:
-    "The plain Python number in a Tensor of one element."
-    return self.value.item() if hasattr(self.value, "item") else self.value
+def item(self, *where: int) -> float:
+    "The plain Python number in a Tensor of one element, or at the place `where`."
+    return self.value.item(*where) if hasattr(self.value, "item") else self.value
 
 @method
 def __len__(self) -> int:
@@ -439,3 +488,31 @@ def __reduce__(self):
     if self.fn is not None:
         raise TypeError(f"only leaves can be pickled or copied, and this Tensor was made by {made_by(self)}; take its .value")
     return Tensor, (self.value, self.name)
+
+# %% ../nbs/00_tensor.ipynb #9d9d4d01
+def unanswered(answer: Any) -> bool:
+    "Is `answer` still the `...` of an empty exercise, or a tuple or list with such a `...` in it?"
+    return answer is ... or isinstance(answer, (tuple, list)) and any(map(unanswered, answer))
+
+def check_answer(
+    answer: Any, # the reader's; while it is `...`, or a tuple or list that holds one, nothing is checked
+    claims: dict[str, Callable[[Any], bool]], # what must be true of it, as functions of the answer; each under the hint for when it isn't
+) -> None: # prints "Right.", or "Not yet." with the hint of the first claim that fails, or "Not answered yet."
+    "Check an answer by what must be true of it."
+    if unanswered(answer): return print("Not answered yet.")
+    for hint, claim in claims.items():
+        try: holds, error = bool(claim(answer)), ""
+        except Exception as e: holds, error = False, f"\n{type(e).__name__}: {e}"
+        if not holds: return print(f"Not yet. {hint}{error}")
+    print("Right.")
+
+# %% ../nbs/00_tensor.ipynb #ec49f6fa
+def with_rule(
+    f: Callable, # plain arrays in, a plain array out
+    *vjps: Callable, # as for `defvjp`
+    broadcasts: bool | None = None, # as for `defvjp`
+) -> primitive: # a new one, which nothing else uses
+    "`f` as a primitive with these vector-Jacobian products: a rule on trial."
+    new = primitive(f)
+    defvjp(new, *vjps, broadcasts=broadcasts)
+    return new

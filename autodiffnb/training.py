@@ -6,17 +6,21 @@ Docs: https://autodiffnb.github.io/autodiffnb/training.html.md"""
 
 # %% auto #0
 __all__ = ['KIND', 'VERSION', 'Model', 'whole', 'seeded', 'real_dtype', 'rows', 'SoftmaxRegression', 'MLP', 'evaluate',
-           'checked_pair', 'History', 'to_csv', 'shown', 'plot', 'write_atomically', 'save', 'check_model',
-           'check_kinds', 'Checkpoint', 'load', 'contents', 'members', 'generator_in', 'put', 'Diverged', 'not_finite',
-           'diverged', 'priced', 'one_epoch', 'Silent', 'Lines', 'Bar', 'reporter', 'shuffler', 'begun', 'check_run',
-           'check_path', 'check_data', 'named', 'fit', 'run']
+           'checked_pair', 'History', 'to_csv', 'shown', 'plot', 'write_atomically', 'is_gone', 'save', 'check_model',
+           'check_kinds', 'Checkpoint', 'load', 'understood', 'not_ours', 'contents', 'members', 'generator_in', 'put',
+           'Diverged', 'not_finite', 'diverged', 'priced', 'one_epoch', 'Silent', 'Lines', 'Bar', 'reporter',
+           'shuffler', 'begun', 'check_run', 'check_path', 'check_data', 'check_images', 'named', 'Picked', 'in_shards',
+           'fit', 'run']
 
 # %% ../nbs/23_training.ipynb #d85e5048
+import contextlib
 import csv
+import glob
 import io
 import json
 import math
 import os
+import platform
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -29,6 +33,7 @@ from .backward import gradients
 from .data import minibatches
 from .loss import accuracy, cross_entropy
 from .optimisers import SGD, Adam, Optimizer, described, restored
+from .parallel import data_parallel, split_rows
 from .picture import curves
 from .program import Compiled
 from .tensor import Tensor, label, raw
@@ -218,7 +223,9 @@ def write_atomically(
 ):
     "Have `write` make a file that takes the place of `path` only when it is complete and on the disk. Whatever fails, `path` is as it was."
     target = Path(os.path.realpath(Path(path).expanduser()))
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = target.with_name(f".{target.name}.{platform.node()}.{os.getpid()}.partial")
+    for left in target.parent.glob(f".{glob.escape(target.name)}.{glob.escape(platform.node())}.*.partial"):
+        if is_gone(left.name.split(".")[-2]): left.unlink(missing_ok=True)
     try:
         with open(partial, "wb") as file:
             write(file)
@@ -228,6 +235,19 @@ def write_atomically(
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+    if os.name == "posix":
+        with contextlib.suppress(OSError): # some file systems refuse; the new name is valid all the same
+            folder = os.open(target.parent, os.O_RDONLY)
+            try: os.fsync(folder)
+            finally: os.close(folder)
+
+def is_gone(process: str) -> bool:
+    "Is there certainly no process of this number on this machine?"
+    if os.name != "posix" or not process.isdecimal(): return False
+    try: os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError): return True
+    except PermissionError: return False
+    return False
 
 # %% ../nbs/23_training.ipynb #d6c2fa99
 KIND, VERSION = "autodiffnb checkpoint", 1
@@ -250,7 +270,7 @@ def save(
         arrays |= {f"slots/{slot}/{name}": np.asarray(x) for slot, xs in state["slots"].items() for name, x in xs.items()}
         state["slots"] = list(state["slots"])
     diary = None if history is None else dict(columns=history.to_dict(), settings=history.settings, stopped=history.stopped, interrupted=history.interrupted)
-    about = dict(kind=KIND, version=VERSION, optimizer=state, history=diary, rng=rng and rng.bit_generator.state)
+    about = dict(kind=KIND, version=VERSION, arrays=sorted(arrays), optimizer=state, history=diary, rng=rng and rng.bit_generator.state)
     text = json.dumps(about, default=lambda x: {"array": x.tolist(), "dtype": str(x.dtype)})
     write_atomically(path, lambda file: np.savez(file, about=np.array(text), **arrays))
 
@@ -285,30 +305,40 @@ def load(
     if model is not None: check_model(model)
     check_kinds(optimizer=(optimizer, Optimizer))
     about, arrays = contents(path)
-    state, diary, rng = about["optimizer"], about["history"], about["rng"]
-    if state is not None: state["slots"] = {slot: members(arrays, f"slots/{slot}/") for slot in state["slots"]}
-    history = diary and History.from_dict(diary["columns"], diary["settings"])
-    if history is not None: history.stopped, history.interrupted = diary["stopped"], diary["interrupted"]
-    found = Checkpoint(members(arrays, "params/"), state, history, rng and generator_in(rng))
+    try: found = understood(about, arrays)
+    except Exception as error: raise not_ours(path, f"its entry 'about' is not as `save` writes it ({error!r})") from error
     put(found, path, model, optimizer)
     return found
 
+def understood(about: dict, arrays: dict[str, np.ndarray]) -> Checkpoint:
+    state, diary, rng = about["optimizer"], about["history"], about["rng"]
+    if state is not None: state = {key: state[key] for key in ("kind", "settings", "steps")} | dict(slots={slot: members(arrays, f"slots/{slot}/") for slot in state["slots"]})
+    history = diary and History.from_dict(diary["columns"], diary["settings"])
+    if history is not None: history.stopped, history.interrupted = diary["stopped"], diary["interrupted"]
+    return Checkpoint(members(arrays, "params/"), state, history, rng and generator_in(rng))
+
 # %% ../nbs/23_training.ipynb #87b45736
+def not_ours(path, why) -> ValueError: return ValueError(f"{path}: expected an {KIND}, a .npz file that `save` made; {why}")
+
 def contents(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
     "The text and the arrays of a checkpoint. Raises `ValueError` saying why a file is none."
-    def refused(why): return ValueError(f"{path}: expected an {KIND}, a .npz file that `save` made; {why}")
+    def refused(why): return not_ours(path, why)
     with open(Path(path).expanduser(), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if not zipfile.is_zipfile(file): raise refused(f"it is cut short, or something else ({size:,} bytes without the directory that ends a .npz)")
         try:
-            with np.load(file, allow_pickle=False) as held: arrays = {name: held[name] for name in held.files}
-        except Exception as error: raise refused(f"it is damaged ({error})") from error
-    if "about" not in arrays: raise refused(f"it is a .npz file of something else ({', '.join(sorted(arrays)[:4])})")
+            with np.load(file, allow_pickle=False) as held:
+                names = sorted(held.files)
+                arrays = {name: held[name] for name in names} if "about" in names else {}
+        except Exception as error: raise refused(f"it is damaged ({error or type(error).__name__})") from error
+    if not arrays: raise refused(f"it is a .npz file of something else ({', '.join(names[:4])})")
+    if other := [name for name, x in arrays.items() if not isinstance(x, np.ndarray)]: raise refused(f"its entry {other[0]!r} is no array")
     try: about = json.loads(arrays.pop("about").item(), object_hook=lambda d: np.array(d["array"], d["dtype"]) if d.keys() == {"array", "dtype"} else d)
     except (TypeError, ValueError) as error: raise refused(f"its entry 'about' is not JSON ({error})") from error
     if not isinstance(about, dict) or about.get("kind") != KIND: raise refused("its entry 'about' is of something else")
     if about.get("version") != VERSION: raise refused(f"it is of version {about.get('version')}, and this package reads version {VERSION}")
-    if missing := {"optimizer", "history", "rng"} - about.keys(): raise refused(f"it is incomplete ({', '.join(sorted(missing))})")
+    if missing := {"arrays", "optimizer", "history", "rng"} - about.keys(): raise refused(f"it is incomplete ({', '.join(sorted(missing))})")
+    if about["arrays"] != sorted(arrays): raise refused(f"it is damaged (it should hold {about['arrays']}, and holds {sorted(arrays)})")
     return about, arrays
 
 # %% ../nbs/23_training.ipynb #6135a83a
@@ -317,9 +347,11 @@ def members(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]
 
 def generator_in(state: dict[str, Any]) -> np.random.Generator:
     "A generator in this state of its bit generator."
-    kind = getattr(np.random, state["bit_generator"])()
-    kind.state = state
-    return np.random.Generator(kind)
+    kind = getattr(np.random, state["bit_generator"])
+    if not issubclass(kind, np.random.BitGenerator): raise TypeError(f"{state['bit_generator']} is no bit generator")
+    bits = kind()
+    bits.state = state
+    return np.random.Generator(bits)
 
 def put(found: Checkpoint, path: Any, model: Any, optimizer: Optimizer | None):
     "Bring what a file held into a model and an optimiser, or raise `ValueError` and change neither."
@@ -476,18 +508,46 @@ def check_path(checkpoint):
 def check_data(model, data, name, loss):
     "Images, flat for a `Model`, and labels; those for `cross_entropy` are all checked at once, so that an error names their place in the data."
     images, labels = checked_pair(data, name)
-    if isinstance(model, Model): images = named(name, rows, images, model.features)
+    if isinstance(model, Model): images = named(name, rows, check_images(images, name), model.features)
     z = raw(getattr(model, "logits", model)(images[:1]))
     if loss is not cross_entropy: return images, labels
     if z.dtype.kind == "c": raise TypeError(f"{name}: expected images that give real logits; {images.dtype} gives {z.dtype}")
     named(name, cross_entropy, np.broadcast_to(np.zeros_like(z), labels.shape[:1] + z.shape[1:]), labels)
     return images, labels
 
+def check_images(images, name):
+    "The images, if they are finite numbers in a plain array; a number that is not is named by its place."
+    if isinstance(images, (np.ma.MaskedArray, np.matrix)): raise TypeError(f"{name}: expected images as a plain array, got {type(images).__name__}")
+    if images.dtype.kind not in "biufc": raise TypeError(f"{name}: expected images as numbers, got {images.dtype}")
+    for at in range(0, len(images) if type(images) is np.ndarray and images.dtype.kind in "fc" else 0, 1000):
+        if (good := np.isfinite(block := images[at:at + 1000])).all(): continue
+        first, *rest = np.argwhere(~good)[0].tolist()
+        raise ValueError(f"{name}: expected finite numbers, got {block[first, *rest]} at index {(at + first, *rest)}")
+    return images
+
 def named(name, check, *args):
     "`check(*args)`, with the argument's name before the message of its error."
     try: return check(*args)
     except TypeError as error: raise TypeError(f"{name}: {error}") from None
     except ValueError as error: raise ValueError(f"{name}: {error}") from None
+
+# %% ../nbs/23_training.ipynb #22224aaf
+class Picked(NamedTuple):
+    "The images of a batch by their numbers; they are looked at only if something went wrong."
+    images: Any
+    rows: np.ndarray
+    def __array__(self, dtype=None, copy=None): return np.asarray(self.images[self.rows], dtype)
+
+def in_shards(step: Callable, executor: Any, pieces: list[tuple], train: tuple, batch_size: int, rng: np.random.Generator | None) -> tuple[Callable, Callable]:
+    "What gives the batches of an epoch, as numbers of rows; and the step that has each shard compute its own of them."
+    starts = np.cumsum([0, *(len(t) for _, t in pieces)])
+    parallel = data_parallel(lambda values, X, t, rows: step(values, X[rows], t[rows]), executor, weight=lambda X, t, rows: len(t[rows]))
+    def picked(rows, s):
+        mine = rows[(starts[s] <= rows) & (rows < starts[s + 1])] - starts[s]
+        return slice(int(mine[0]), int(mine[-1]) + 1) if rng is None and len(mine) else mine
+    def price(values, X, rows): return parallel(values, pieces, [picked(rows, s) for s in range(len(pieces))])
+    def batches(): return ((Picked(train[0], rows), rows) for rows, in minibatches(np.arange(starts[-1]), batch_size=batch_size, rng=rng))
+    return batches, price
 
 # %% ../nbs/23_training.ipynb #85efa2de
 def fit(
@@ -503,6 +563,8 @@ def fit(
     history: History | None = None, # to go on with, and to have in hand whatever happens; None is a new one
     checkpoint: str | os.PathLike | None = None, # written after each epoch; if it is there, the run goes on from it
     compile: bool = False, # replay the step as a program, with the same numbers; for a model and a loss that make the same calls each time
+    executor: Any = None, # a pool of threads or a dask.distributed.Client that computes the pieces of each batch; None computes it whole
+    shards: int = 8, # pieces of the training set, with an executor; the numbers depend on how many, and not on who computes them
     progress: bool = True, # a bar with tqdm, lines without
     callbacks: Sequence[Callable] = (), # called as f(model, optimizer, history) after each epoch; one that returns True ends the run
 ) -> History: # a row for each epoch: epoch, train_loss, and validation_loss and validation_accuracy
@@ -512,25 +574,32 @@ def fit(
 
     Raises `TypeError` or `ValueError` naming the argument that is wrong, before the first step; `Diverged`, a `FloatingPointError`, when the loss
     becomes nan or infinite; `OSError` when the checkpoint can't be written, before the first step if it has no folder.
+    With an executor also what [`data_parallel`](21_parallel.ipynb) raises; the model should then compute the same from the same, without drawing or remembering anything.
     With `compile`, `TypeError` at one of the first two steps when model or loss can't be replayed (they draw a mask, or branch on a value)."""
     optimizer = check_run(model, epochs, optimizer, loss, history, checkpoint, callbacks)
     train, validation = check_data(model, train, "train", loss), None if validation is None else check_data(model, validation, "validation", loss)
     rng, order = shuffler(shuffle)
     settings = dict(optimizer=type(optimizer).__name__, **optimizer.settings, batch_size=batch_size, rows=len(train[1]), shuffle=order, loss=label(loss))
     minibatches(*train, batch_size=batch_size)
+    if executor is not None:
+        if compile: raise ValueError("compile: expected False with an executor, since its threads share the model that a program is recorded from")
+        pieces = split_rows(*train, shards=min(shards, len(train[1])) if isinstance(shards, int) else shards)
+        settings |= dict(shards=len(pieces))
     history = begun(checkpoint, history, model, optimizer, rng, settings)
     step = priced(model, loss, optimizer.params)
-    return run(model, train, validation, epochs, batch_size, optimizer, loss, Compiled(step) if compile else step, rng, history, checkpoint, progress, callbacks)
+    batches, step = (lambda: minibatches(*train, batch_size=batch_size, rng=rng)), Compiled(step) if compile else step
+    if executor is not None: batches, step = in_shards(step, executor, pieces, train, batch_size, rng)
+    return run(model, train, validation, epochs, batch_size, optimizer, loss, step, batches, history, checkpoint, progress, callbacks, rng)
 
 # %% ../nbs/23_training.ipynb #a1eb49f0
-def run(model, train, validation, epochs, batch_size, optimizer, loss, step, rng, history, checkpoint, progress, callbacks) -> History:
+def run(model, train, validation, epochs, batch_size, optimizer, loss, step, batches, history, checkpoint, progress, callbacks, rng) -> History:
     "The loop of `fit`, everything having been checked."
     steps, history.interrupted = math.ceil(len(train[1]) / batch_size), False
     report = reporter(progress, len(history) * steps, epochs * steps)
     try:
         while len(history) < epochs and not history.stopped:
             with np.errstate(over="ignore", invalid="ignore"): # what they warn of ends the run, with a better message
-                price = one_epoch(model, minibatches(*train, batch_size=batch_size, rng=rng), optimizer, step, history, report.step)
+                price = one_epoch(model, batches(), optimizer, step, history, report.step)
                 row = {"epoch": len(history) + 1, "train_loss": price}
                 if validation is not None: row |= zip(("validation_loss", "validation_accuracy"), evaluate(model, validation, loss=loss))
             history.append(row)

@@ -408,6 +408,15 @@ def test_conform_gives_shape_dtype_and_realness(argument, adjoint):
     assert np.sum(got) == 6
 
 
+@pytest.mark.parametrize("n", [3, 10**30])
+def test_a_whole_number_beside_a_python_number_stays_whole_where_its_powers_fit(n):
+    seen = []
+    power = primitive(lambda x, n: x * 2.0)
+    defvjp(power, lambda g, y, x, n: seen.append(n) or g * n)
+    assert gradients(power(x := Tensor(1.5), n), x) == float(n)
+    assert isinstance(seen[0], np.integer if n == 3 else np.floating)
+
+
 def test_sweep_returns_what_was_asked_for_only():
     x, w = Tensor(A), Tensor(2.0)
     y = (x * w).sum()

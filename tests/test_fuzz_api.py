@@ -1,7 +1,8 @@
 """The public API with malformed input: a documented error or the right answer. Never another error, never a wrong answer, never a crash.
 
 A call that is in order gets one or two of its arguments replaced by something else. What then comes back is compared with NumPy, or with the definition written out.
-The examples are the same each time; the variable AUTODIFFNB_FUZZ asks for so many times as many, other ones each time: AUTODIFFNB_FUZZ=50 pytest tests/test_fuzz_api.py
+The examples are the same each time; the variable AUTODIFFNB_FUZZ asks for so many times as many, other ones each time: AUTODIFFNB_FUZZ=50 pytest tests/test_fuzz_api.py.
+`make test-long` asks for 25 times as many.
 """
 import collections
 import datetime

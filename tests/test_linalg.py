@@ -285,6 +285,18 @@ def test_rebuilding_a_matrix_from_its_singular_values_is_the_identity(shape, dty
     np.testing.assert_allclose(gradient(rebuild, a, g=g), g, atol=1e-9)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (4, 2), (2, 4), (9, 2), (2, 9), (1, 3), (2, 2, 3)])
+@pytest.mark.parametrize("full", [True, False])
+def test_complex_singular_vectors_turn_as_those_that_numpy_returns(shape, full):
+    k = min(shape[-2:])
+    check_grads(lambda a: (lambda u, s, vh: (u[..., :k], s, vh[..., :k, :]))(*L.svd(a, full)))(numbers(*shape, dtype=complex))
+
+
+def test_singular_vectors_whose_real_entry_is_zero_have_finite_gradients():
+    a = np.diag([3.0, 2.0, 1.0]).astype(complex)
+    for side in (0, 2): assert np.isfinite(gradient(lambda a: L.svd(a)[side], a)).all()
+
+
 @pytest.mark.parametrize("dtype", [float, complex])
 @pytest.mark.parametrize("shape", [(4, 2), (2, 5)])
 def test_columns_that_complete_a_basis(shape, dtype):

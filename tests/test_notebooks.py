@@ -45,6 +45,12 @@ def test_there_are_notebooks_with_numbers_of_their_own():
     assert len({number(p) for p in NUMBERED}) == len(NUMBERED)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_the_first_cell_is_title_and_description_alone(path):
+    "nbdev makes front matter of it, and both sites would lose what else it says"
+    assert re.fullmatch(r"# .+\n\n> .+\n?", source(cells(path, "markdown")[0]))
+
+
 @pytest.mark.parametrize("path", NUMBERED, ids=lambda p: p.stem)
 def test_arrows_point_down(path):
     "Exported code imports from lower numbers; a lesson may import its own module too, never one that comes later"
@@ -62,7 +68,7 @@ def test_arrows_point_down_in_the_modules_too(module):
 
 
 def test_every_module_is_exported_from_one_notebook():
-    modules = {p.stem for p in (ROOT / "autodiffnb").glob("*.py")} - {"__init__", "_modidx"}
+    modules = {p.stem for p in (ROOT / "autodiffnb").glob("*.py")} - {"__init__", "__main__", "_modidx"}    # by hand
     assert modules == set(MODULES)
     assert len([p for p in NUMBERED if default_exp(p)]) == len(MODULES)
 

@@ -3,6 +3,7 @@ import copy
 import json
 import math
 import pickle
+import re
 
 import mpmath
 import numpy as np
@@ -372,6 +373,28 @@ def test_a_state_of_something_else_changes_nothing():
         with pytest.raises(ValueError, match="state: .*" + words): adam.load_state_dict(other.state_dict())
     assert adam.lr == 0.5 and adam.steps == 0
     with pytest.raises(ValueError, match="state"): SGD({"w": Tensor(1.0)}, momentum=0.9).load_state_dict(SGD({"w": Tensor(1.0)}).state_dict())
+
+JUNK = st.one_of(st.none(), st.booleans(), st.integers(-2, 2), st.integers(), st.floats(), st.sampled_from(["", "0.1", "much", (), (0.9,), (0.9, 0.99), (0.9, "x"), [1], {}, {"w": 0.1}, {"w": None}, {1: 1}, np.ones(2), np.float32(0.5), np.array(0.1), 1j, object(), abs, max, Cosine(5), Cosine, float]))
+
+@given(st.sampled_from([SGD, RMSProp, Adam, AdamW]), st.dictionaries(st.sampled_from(["lr", "momentum", "nesterov", "rho", "eps", "betas", "weight_decay", "clip", "schedule", "decay"]), JUNK, max_size=3))
+@rules(max_examples=200, deadline=None)
+def test_any_settings_work_or_are_refused(kind, settings):
+    w = Tensor(np.ones(2))
+    with np.errstate(all="ignore"):
+        try: optimizer = kind({"w": w}, **settings)
+        except (TypeError, ValueError) as error: assert any(name in str(error) for name in settings), error
+        else:
+            assert isinstance(repr(optimizer), str) and json.dumps(optimizer.settings)
+            try: optimizer.step({"w": np.array([0.5, -0.5])})
+            except (TypeError, ValueError): assert "schedule" in settings and w.value.tolist() == [1, 1]    # a function that gives no factor
+            else: assert optimizer.steps == 1
+
+@given(st.sampled_from([(Cosine, 2), (Staircase, 2), (Warmup, 2), (clip_by_norm, 2)]), st.lists(JUNK, min_size=1, max_size=2))
+@rules(max_examples=150, deadline=None)
+def test_any_schedule_works_or_is_refused(make, arguments):
+    try: schedule = make[0](*arguments) if make[0] is not clip_by_norm else clip_by_norm({"w": np.ones(2)}, arguments[0])
+    except (TypeError, ValueError) as error: assert re.search(r"^\w+: expected|argument", str(error)), error
+    else: assert isinstance(schedule, dict) or callable(schedule) and isinstance(repr(schedule), str) and isinstance(hash(schedule) if arguments[1:2] in ([], [1.0]) else 0, int)
 
 def test_a_saved_optimiser_comes_back(tmp_path):
     model = MLP((12, 5, 4))

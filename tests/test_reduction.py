@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 import autodiffnb.shaping  # reductions are recorded in terms of shaping
-from autodiffnb import Tensor, gradients
+from autodiffnb import Tensor, gradients, hessian
 from autodiffnb.check import check_grads
 from autodiffnb.reduction import kept_shape, number_reduced
 
@@ -185,6 +185,7 @@ def test_variance_with_settings(f):
 def test_standard_deviation_of_equal_numbers():
     t = Tensor(np.full((2, 3), 0.5))
     np.testing.assert_array_equal(gradients(np.std(t, axis=1).sum(), t), np.zeros((2, 3)))
+    np.testing.assert_array_equal(hessian(np.std)(np.zeros(3)), np.zeros((3, 3)))
 
 
 @pytest.mark.parametrize("params", [dict(), dict(axis=1), dict(axis=-1, keepdims=True), dict(axis=(0, 1))])

@@ -183,6 +183,8 @@ def test_wrong_interpolations_say_what_is_wrong():
     with pytest.raises(ValueError, match=r"expected one axis of the same length, at least 1; got shapes \(4,\) and \(3,\)"): np.interp(0.5, X4, t[:3])
     with pytest.raises(ValueError, match=r"got shapes \(0,\) and \(0,\)"): np.interp(t, [], [])
     with pytest.raises(ValueError, match="period: expected a number other than 0"): np.interp(t, X4, X4, period=0)
+    for x, xp in ((Tensor(1 + 2j), X4), (0.5, Tensor(X4 + 1j)), (t, X4 + 1j)):
+        with pytest.raises(TypeError, match="interp: xp?: expected real numbers, got complex128; only fp may be complex"): np.interp(x, xp, X4)
 
 
 # --- filters ----------------------------------------------------------------------------------------------------------

@@ -213,8 +213,20 @@ def test_at_broadcasts_and_casts_the_value():
     assert gradients(x.at[0].set(v).sum(), v) == 3.0
     assert x.value.max() == 0
     with pytest.raises(TypeError, match="v: expected real"): x.at[0].set(1j)
-    with pytest.raises(ValueError): x.at[0].set(np.zeros(4))
+    with pytest.raises(ValueError, match=r"v: expected a shape that broadcasts to \(3,\), that of the place; got \(4,\)"): x.at[0].set(np.zeros(4))
+    with pytest.raises(TypeError, match="index: expected .* got a Tensor"): x.at[v].set(0)
     with pytest.raises(IndexError): x.at[5].set(0)
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (2, 2)])
+@pytest.mark.parametrize("name, mode", [("constant_values", "constant"), ("end_values", "linear_ramp")])
+def test_padding_with_a_tensor(shape, name, mode):
+    a, v = np.arange(6.0).reshape(2, 3) + 0.3, np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
+    for f in (lambda a, v: np.pad(a, ((1, 2), (0, 3)), mode, **{name: v * v}), lambda a, v: np.pad(a, 1, mode, **{name: ((v.max(), 1.0), (2, v.min()))})):
+        y = f(Tensor(a), Tensor(v))
+        assert y.shape == f(a, v).shape and y.dtype == a.dtype
+        np.testing.assert_allclose(y.value, f(a, v), rtol=1e-14)
+        check_grads(f)(a, v)
 
 
 @quick

@@ -254,6 +254,15 @@ def test_python_numbers_stay_python_numbers():
     assert (sc.erf(t) * np.float32(1)).dtype == np.float32
 
 
+@pytest.mark.parametrize("f", [sc.expit, sc.log_expit, lambda x: sc.eval_hermite(4, x), lambda x: sc.eval_hermitenorm(4, x)], ids="expit log_expit hermite hermitenorm".split())
+def test_whole_parameters_stay_whole_beside_python_numbers(f):
+    def five(x):
+        found, g = [], f
+        for _ in range(5): found.append(float((g := grad(g))(x)))
+        return found
+    np.testing.assert_allclose(five(0.3), five(np.array(0.3)), rtol=1e-13)
+
+
 def test_jacobian_and_hessian():
     x = np.array([0.3, 0.8])
     np.testing.assert_allclose(jacobian(sc.erf)(x), np.diag(2 / np.sqrt(np.pi) * np.exp(-x * x)), rtol=1e-14)

@@ -242,6 +242,8 @@ def test_a_number_without_axes():
 def test_complex_medians():
     z = np.array([1 + 2j, 3.0, 2 - 1j])
     same(np.median(Tensor(z)), np.median(z))
+    same(np.nanmedian(Tensor(gap := np.append(z, np.nan))), np.nanmedian(gap))
+    np.testing.assert_array_equal(gradients(np.nanmedian(t := Tensor(gap)), t), [0, 0, 1, 0])
     np.testing.assert_array_equal(gradients(np.median(t := Tensor(z)), t), [0, 0, 1])
 
 

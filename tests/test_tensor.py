@@ -11,7 +11,7 @@ import pytest
 import autodiffnb
 from autodiffnb import Tensor, ancestors, defvjp, gradients, primitive, stop_gradient, topological_order
 from autodiffnb.check import tree_leaves
-from autodiffnb.tensor import label, rules
+from autodiffnb.tensor import error_of, label, rules
 
 A = np.array([1.5, 2.0, 0.5])
 OPERATORS = dict(add=operator.add, sub=operator.sub, mul=operator.mul, truediv=operator.truediv, pow=operator.pow)
@@ -378,6 +378,18 @@ def test_what_would_lose_the_history_raises(name):
     assert isinstance(error, TypeError) and not isinstance(error, RecursionError)
     if name not in ("memoryview", "decimals", "reshape"):      # and the message says what to write instead
         assert re.search(r"\.value|\.item\(\)|np\.\w+\(|np\.where|write|use the value|say the same|\.at\[", str(error)), str(error)
+
+
+@pytest.mark.parametrize("call, wrote, instead", [
+    (lambda: np.array([t]), "np.array(t) would", "np.stack([t, ...])"), (lambda: math.sin(t), "float(t) would", "np.sin(t)"), (lambda: complex(t), "complex(t) would", "t + 0j"),
+    (lambda: int(t), "int(t) would", "int(t.item())"), (lambda: [1, 2][t], "t as a position would", "int(t.item())"), (lambda: x.__setitem__(0, 1.0), "t[i] = v would", "t = t.at[i].set(v)"),
+    (lambda: x.tolist(), "t.tolist() would", "t.value.tolist()"), (lambda: np.full(2, t), "(in numpy's full)", "x.at[i].set(t)"), (lambda: np.mean([t, t]), "(in numpy's mean)", "np.stack([t, ...])")])
+def test_the_message_says_what_was_written_and_what_to_write_instead(call, wrote, instead):
+    message = error_of(call)
+    assert wrote in message and instead in message
+
+
+def test_item_takes_a_place(): assert x.item(1) == x.value[1] and type(Tensor(np.ones((2, 3))).item(1, 2)) is float
 
 
 def test_lost_calls_write_nothing():

@@ -69,14 +69,11 @@ def notebook():
             if by_kind[kind]: text += f"\n\n**{kind.capitalize()}:** " + ", ".join(f"`{name}`" for n, _ in by_kind[kind] for name in n) + "."
         if len(lines) > 2: sections.append(text)
     summary = "\n".join(f"- **{counts[kind]}** functions: *{kind}*. {text}" for kind, text in KINDS.items())
-    intro = f"""# Coverage
-
-> Every NumPy function that a Tensor can meet, and what becomes of it.
-
-This page is made from the package's tables by `make coverage`. A *yes* is what a test demands of the function's cases, and fails without: **first order**, its derivative agrees with differences; **second order**, so does the derivative's derivative; **forward**, so does its `jvp`; **float32**, results and adjoints of float32 arrays are float32; **complex**, it is tried on complex arrays. Functions that write into their argument, and those of strings, dates, sets and files, are refused by name.
+    title = "# Coverage\n\n> Every NumPy function that a Tensor can meet, and what becomes of it."
+    intro = f"""This page is made from the package's tables by `make coverage`. A *yes* is what a test demands of the function's cases, and fails without: **first order**, its derivative agrees with differences; **second order**, so does the derivative's derivative; **forward**, so does its `jvp`; **float32**, results and adjoints of float32 arrays are float32; **complex**, it is tried on complex arrays. Functions that write into their argument, and those of strings, dates, sets and files, are refused by name.
 
 {summary}"""
-    cells = [new_markdown_cell(text, id=f"coverage{n}") for n, text in enumerate([intro, *sections])]
+    cells = [new_markdown_cell(text, id=f"coverage{n}") for n, text in enumerate([title, intro, *sections])]
     return new_notebook(cells=cells, metadata={"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}})
 
 

@@ -10,10 +10,6 @@ from .base import MATRICES, ODD, SIXES, WHOLE, Case, binary, on, positive, real,
 
 table: dict = {}
 
-# Their way back adds numbers at an array of positions, for which Dask has no function: an error says what would add it.
-scattered = {np.tile, np.repeat, np.rot90, np.roll, np.delete, np.resize, np.diagonal, np.trace, np.diag, np.diagflat, np.take, np.compress, np.pad,
-             sliding_window_view, shaping.getitem}
-
 # ufuncs
 for fn in (np.negative, np.positive, np.exp, np.expm1, np.sin, np.cos, np.tanh, np.square, np.conjugate, np.absolute): table[fn] = unary(fn)
 for fn in (np.log, np.log1p, np.sqrt, np.reciprocal): table[fn] = unary(fn, **positive)

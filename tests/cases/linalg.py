@@ -42,7 +42,7 @@ def complement(u, s, vh):
 
 
 # Dask fixes the signs in a way of its own, and takes no `hermitian`: what depends on signs is not for it.
-table[np.linalg.svd] = on(lambda a: np.linalg.svd(a, False, hermitian=False), *TALL, *WIDE, **real) + on(lambda a: np.linalg.svd(a, hermitian=False), *SQUARES, [(3, 2)], [(2, 3)], **real, order=1)
+table[np.linalg.svd] = on(lambda a: np.linalg.svd(a, False, hermitian=False), *TALL, *WIDE) + on(lambda a: np.linalg.svd(a, hermitian=False), *SQUARES, [(3, 2)], [(2, 3)], **real, order=1)
 table[np.linalg.svd] += on(lambda a: complement(*np.linalg.svd(a, hermitian=False)), [(3, 2)], [(2, 1, 3)]) + on(lambda a: scaled(*np.linalg.svd(a, False)), *SQUARES, *TALL[:2], *WIDE[:2])
 table[np.linalg.svd] += on(lambda a: np.linalg.svd(a, compute_uv=False), *TALL[:2], *WIDE[:2])
 table[np.linalg.svd] += on(lambda a: np.linalg.svd(a, hermitian=True), *SQUARES) + on(lambda a: np.linalg.svd(a, compute_uv=False, hermitian=True), *SQUARES[:2])

@@ -9,9 +9,6 @@ from .base import MATRICES, SIXES, binary, on, positive, real, unary
 
 table: dict = {}
 
-# Their way back adds numbers at an array of positions, for which Dask has no function.
-scattered = {np.insert, np.apply_along_axis}
-
 X4 = np.array([0.0, 1.0, 2.5, 3.0])
 EQUALS = [[(), ()], [(3,), (3,)], [(2, 0), (2, 0)], [(2, 3), (2, 3)]]
 
