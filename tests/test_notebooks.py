@@ -131,3 +131,8 @@ def test_no_tracked_file_names_a_path_of_a_machine():
         bad += [f"{path.relative_to(ROOT)}: {found[0]}" for found in [homes.search(text)] if found]
         bad += [f"{path.relative_to(ROOT)}: {p}" for p in here if p in text]
     assert bad == []
+
+
+def test_the_readme_counts_the_functions():
+    "They are quoted from the coverage page, whose layout may change"
+    assert len(re.findall(r"^- \*\*\d+\*\* functions: ", (ROOT / "README.md").read_text(), re.M)) == 4
