@@ -265,8 +265,10 @@ def start():
             cluster = distributed.LocalCluster(n_workers=n, threads_per_worker=threads, dashboard_address=":0", silence_logs=50)
             opened.extend([client := distributed.Client(cluster), cluster])
         return cluster, client
-    yield start
-    for x in opened: x.close()
+    # a LocalCluster gives up a worker that is being started again for the second time when 15 s have passed since the first
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}):
+        yield start
+        for x in opened: x.close()
 
 @pytest.fixture(scope="module")
 def client(start): return start()[1]
