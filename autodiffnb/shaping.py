@@ -158,6 +158,7 @@ def scatter_numpy(g, index, shape):
     g = np.asarray(g)
     total = np.zeros(shape, g.dtype)
     if names_once(index): total[index] = g
+    elif total.ndim > 32: raise ValueError(f"index: expected at most 32 axes where positions are arrays, got {total.ndim} (beyond that np.add.at ends the interpreter)")
     else: np.add.at(total, index, g)
     return total
 

@@ -1,10 +1,16 @@
 "What holds for every test."
+import os
 import signal
 
 import pytest
 
 
 def pytest_addoption(parser): parser.addoption("--long", action="store_true", help="faults at length: a hundred kills instead of ten, malformed files by the ten thousand")
+
+
+def pytest_configure(config):
+    "Where tests read it while they are collected, also in the processes of pytest-xdist"
+    if config.getoption("--long"): os.environ.setdefault("AUTODIFFNB_FUZZ", "25")
 
 
 @pytest.fixture
