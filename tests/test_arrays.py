@@ -462,7 +462,7 @@ def test_errors_of_sparse():
 
 
 def in_a_process(code):
-    "What `code` prints, in a Python of its own: `sparse` brings numba, which must not see this repository's tools/coverage.py."
+    "What `code` prints, in a Python of its own: `sparse` brings numba, which takes seconds to import."
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.split()
