@@ -111,7 +111,7 @@ export: $(VENV)/.dev  ## notebooks to autodiffnb/*.py
 	$(BIN)/nbdev-export
 
 prepare: export  ## before a commit: export, run and store outputs, clean, README; NBS='nbs/00_tensor.ipynb' runs that one only
-	$(BIN)/python tools/coverage.py
+	$(BIN)/python tools/coverage_page.py
 	$(BIN)/python tools/notebooks.py run $(NBS)
 	$(BIN)/nbdev-clean
 	$(BIN)/python tools/readme.py
@@ -120,12 +120,12 @@ readme: $(VENV)/.dev  ## README.md from nbs/index.ipynb
 	$(BIN)/python tools/readme.py
 
 coverage: $(VENV)/.dev  ## nbs/coverage.ipynb, the table of what can be differentiated
-	$(BIN)/python tools/coverage.py
+	$(BIN)/python tools/coverage_page.py
 
 check: $(VENV)/.dev  ## are the export, the README, the coverage table and the stored outputs current? (the last notebook against `make fashion`'s copy)
 	$(BIN)/python -m pytest -q tests/test_notebooks.py
 	$(BIN)/python tools/readme.py --check
-	$(BIN)/python tools/coverage.py --check
+	$(BIN)/python tools/coverage_page.py --check
 	$(BIN)/python tools/notebooks.py check $(NBS)
 
 dist: $(VENV)/.dev  ## wheel and sdist in dist/

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make nbs/coverage.ipynb, the table of what can be differentiated: `coverage.py` writes it, `coverage.py --check` fails if it is not what would be written.
+"""Make nbs/coverage.ipynb, the table of what can be differentiated: `coverage_page.py` writes it, `coverage_page.py --check` fails if it is not what would be written.
 
 The functions are those that NumPy (and scipy.special) lets a Tensor take part in. What a column says is what the tests demand of the cases in tests/cases.
 """
