@@ -16,13 +16,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 from . import contraction, elementwise, reduction, shaping  # file their rules
 from .shaping import scatter_add
 from .tensor import Tensor, defvjp, primitive
-from .training import Model
+from .training import Model, real_dtype, seeded, whole
 
 # %% auto #0
-__all__ = ['standardise', 'windows', 'seen_by', 'added_up', 'overlap_add', 'window_lengths', 'per_axis', 'paddings', 'check_conv',
-           'check_reach', 'conv', 'conv_transpose', 'pool_sizes', 'average_pool', 'slices', 'choice', 'shared', 'among',
-           'greatest', 'max_pool', 'relu', 'gelu', 'inverse_deviation', 'standardised', 'mean_along', 'layer_norm',
-           'batch_norm', 'collected', 'dropout', 'fans', 'drawn', 'he', 'lecun', 'glorot', 'Layer', 'CNN']
+__all__ = ['standardise', 'windows', 'seen_by', 'added_up', 'overlap_add', 'window_lengths', 'per_axis', 'paddings',
+           'expect_arrays', 'check_conv', 'check_reach', 'conv', 'conv_transpose', 'pool_sizes', 'average_pool',
+           'slices', 'choice', 'shared', 'among', 'greatest', 'max_pool', 'relu', 'gelu', 'inverse_deviation',
+           'standardised', 'mean_along', 'layer_norm', 'batch_norm', 'collected', 'dropout', 'fans', 'drawn', 'he',
+           'lecun', 'glorot', 'Layer', 'checked_layer', 'CNN']
 
 # %% ../nbs/24_convolution.ipynb #c98c1eaf
 @primitive
@@ -99,8 +100,14 @@ def paddings(padding: Any, lengths, kernel, stride, dilation) -> list[tuple[int,
     return pairs
 
 # %% ../nbs/24_convolution.ipynb #2e20dd46
+def expect_arrays(**given: Any):
+    "Raise `TypeError` naming the argument that is no array."
+    for name, x in given.items():
+        if isinstance(x, type) or not (hasattr(x, "shape") and hasattr(x, "dtype")): raise TypeError(f"{name}: expected an array or a Tensor, got {type(x).__name__}")
+
 def check_conv(x, w, groups: int):
     "Raise `ValueError` naming the argument unless these are shapes of a convolution."
+    expect_arrays(x=x, w=w)
     if len(w.shape) < 3: raise ValueError(f"w: expected shape (*kernel, channels, new channels), got {tuple(w.shape)}")
     if len(x.shape) != len(w.shape): raise ValueError(f"x: expected (n, *lengths, channels) with {len(w.shape) - 2} lengths, as w of shape {tuple(w.shape)} has; got shape {tuple(x.shape)}")
     if groups < 1 or w.shape[-1] % groups: raise ValueError(f"groups: expected a divisor of {w.shape[-1]}, the new channels of w; got {groups}")
@@ -148,6 +155,7 @@ def conv_transpose(
     """The transpose of `conv` as a linear function of its first argument.
 
     Raises `TypeError` or `ValueError` naming the argument that does not fit."""
+    expect_arrays(x=x, w=w)
     if len(w.shape) < 3 or len(x.shape) != len(w.shape) or x.shape[-1] != w.shape[-1]:
         raise ValueError(f"x: expected (n, *places, channels) for w (*kernel, new channels, channels); got shapes {tuple(x.shape)} and {tuple(w.shape)}")
     kernel, (k, c), places = tuple(w.shape[:-2]), w.shape[-2:], tuple(x.shape[:-1])
@@ -161,6 +169,7 @@ def conv_transpose(
 # %% ../nbs/24_convolution.ipynb #f1b9cc8e
 def pool_sizes(x, size, stride) -> tuple[tuple[int, ...], tuple[int, ...]]:
     "Window and stride of a pooling, checked."
+    expect_arrays(x=x)
     if len(x.shape) < 3: raise ValueError(f"x: expected shape (n, *lengths, channels), got {tuple(x.shape)}")
     d = len(x.shape) - 2
     kernel = per_axis("size", size, d)
@@ -282,6 +291,7 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Any: # of the shape of x
     "Each feature standardised over the batch and all places, then scaled and shifted. Source: Ioffe and Szegedy, arXiv 1502.03167."
+    expect_arrays(x=x)
     if statistics is None: return standardise(x, axis=tuple(range(len(x.shape) - 1)), eps=eps) * scale + shift
     mean, variance = statistics
     return (x - mean) * (scale / np.sqrt(variance + eps)) + shift
@@ -306,6 +316,7 @@ def dropout(
     if not 0 <= rate < 1: raise ValueError(f"rate: expected a probability in [0, 1), got {rate!r}")
     if isinstance(rng, bool) or not isinstance(rng, (int, np.integer, np.random.Generator)):
         raise TypeError(f"rng: expected a numpy.random.Generator or an int that seeds one, so that a run can be repeated; got {rng!r}")
+    expect_arrays(x=x)
     kept = np.random.default_rng(rng).random(tuple(x.shape), dtype=np.float32) >= rate
     return x * (kept / (1 - rate)).astype(x.dtype)
 
@@ -339,6 +350,11 @@ class Layer(NamedTuple):
     stride: int = 1
     pool: int = 1 # side of the blocks; 1 is no pooling
 
+def checked_layer(layer: Any) -> Layer:
+    "A layer of whole numbers. Raises `TypeError` or `ValueError`."
+    if not isinstance(layer, (tuple, list)) or not 2 <= len(layer) <= 4: raise TypeError(f"layers: expected each as Layer(channels, kernel, stride, pool), got {layer!r}")
+    return Layer(*whole("layers", layer))
+
 class CNN(Model):
     "Layers of convolution, then one linear layer. Parameters W1, b1, W2, b2, ...; He's weights, LeCun's in the last layer, biases zero."
     def __init__(self,
@@ -348,7 +364,8 @@ class CNN(Model):
         seed: int | np.random.Generator = 0, # of the generator that draws the first weights
         dtype: Any = np.float32,
     ):
-        rng, self.features, self.image, self.layers, self.params = np.random.default_rng(seed), math.prod(image), tuple(image), [Layer(*layer) for layer in layers], {}
+        rng, dtype, image, (classes,) = seeded(seed), real_dtype(dtype), whole("image", image), whole("classes", [classes])
+        self.features, self.image, self.layers, self.params = math.prod(image), image, [checked_layer(layer) for layer in layers], {}
         *lengths, c = image
         for layer in self.layers:
             self.add(he((*[layer.kernel] * len(lengths), c, layer.channels), rng, dtype))

@@ -294,6 +294,7 @@ def global_norm(
     grads: dict[str, Any], # arrays or numbers
 ) -> float: # nan or infinite where one of them is
     "The length of all gradients as one vector. They are divided by the largest number first, so that no square overflows or is lost."
+    if not isinstance(grads, dict): raise TypeError(f"grads: expected a dict of arrays by name, got {type(grads).__name__}")
     largest = float(np.max([np.max(np.abs(g), initial=0.0) for g in grads.values()], initial=0.0))
     if not 0 < largest < math.inf: return largest
     return largest * math.sqrt(sum(float(np.sum(np.square(wide(g) / largest))) for g in grads.values()))
