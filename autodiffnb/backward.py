@@ -109,11 +109,12 @@ def rule_of(t):
     if t.fn in rules: return rules[t.fn]
     raise TypeError(f"{label(t.fn)} has no rule; file one before differentiating: defvjp({label(t.fn)}, lambda g, y, x: ...)")
 
-def explained(error, t, i):
+def explained(error, t, i, hint="inside `with autodiffnb.debug():` the line that made it is named, too"):
     "`error` with a note that says which rule raised it; or that the rule has no vjp for this argument."
     vjps = rules[t.fn].vjps
     if isinstance(vjps, tuple) and i >= len(vjps): error = TypeError(f"{label(t.fn)}: defvjp was given {len(vjps)} vjps, none for argument {i}")
-    error.add_note(f"while differentiating {made_by(t)} with respect to its argument {i}")
+    for note in (f"while differentiating {made_by(t)} with respect to its argument {i}", hint):
+        if note: error.add_note(note)
     return error
 
 # %% ../nbs/01_backward.ipynb #af6ea82b

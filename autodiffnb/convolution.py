@@ -20,7 +20,7 @@ from .training import Model, real_dtype, seeded, whole
 
 # %% auto #0
 __all__ = ['standardise', 'windows', 'seen_by', 'added_up', 'overlap_add', 'window_lengths', 'per_axis', 'paddings',
-           'expect_arrays', 'check_conv', 'check_reach', 'conv', 'conv_transpose', 'pool_sizes', 'average_pool',
+           'check_arrays', 'check_conv', 'check_reach', 'conv', 'conv_transpose', 'pool_sizes', 'average_pool',
            'slices', 'choice', 'shared', 'among', 'greatest', 'max_pool', 'relu', 'gelu', 'inverse_deviation',
            'standardised', 'mean_along', 'layer_norm', 'batch_norm', 'collected', 'dropout', 'fans', 'drawn', 'he',
            'lecun', 'glorot', 'Layer', 'checked_layer', 'CNN']
@@ -99,15 +99,16 @@ def paddings(padding: Any, lengths, kernel, stride, dilation) -> list[tuple[int,
         raise ValueError(f"padding: expected 'valid', 'same', an integer of 0 or more, or a pair of them for each of {len(kernel)} axes; got {padding!r}")
     return pairs
 
-# %% ../nbs/24_convolution.ipynb #2e20dd46
-def expect_arrays(**given: Any):
+# %% ../nbs/24_convolution.ipynb #3e3a65cd
+def check_arrays(**arrays):
     "Raise `TypeError` naming the argument that is no array."
-    for name, x in given.items():
-        if isinstance(x, type) or not (hasattr(x, "shape") and hasattr(x, "dtype")): raise TypeError(f"{name}: expected an array or a Tensor, got {type(x).__name__}")
+    for name, x in arrays.items():
+        if isinstance(x, type) or not (hasattr(x, "shape") and hasattr(x, "dtype")): raise TypeError(f"{name}: expected an array, got {type(x).__name__}")
 
 def check_conv(x, w, groups: int):
-    "Raise `ValueError` naming the argument unless these are shapes of a convolution."
-    expect_arrays(x=x, w=w)
+    "Raise `TypeError` or `ValueError` naming the argument unless these are arrays of a convolution."
+    check_arrays(x=x, w=w)
+    if not isinstance(groups, int): raise TypeError(f"groups: expected an integer, got {groups!r}")
     if len(w.shape) < 3: raise ValueError(f"w: expected shape (*kernel, channels, new channels), got {tuple(w.shape)}")
     if len(x.shape) != len(w.shape): raise ValueError(f"x: expected (n, *lengths, channels) with {len(w.shape) - 2} lengths, as w of shape {tuple(w.shape)} has; got shape {tuple(x.shape)}")
     if groups < 1 or w.shape[-1] % groups: raise ValueError(f"groups: expected a divisor of {w.shape[-1]}, the new channels of w; got {groups}")
@@ -118,7 +119,7 @@ def check_reach(name: str, lengths, kernel, dilation):
     for n, d, r in zip(lengths, kernel, dilation):
         if (d - 1) * r + 1 > n: raise ValueError(f"{name}: expected lengths of at least {(d - 1) * r + 1} for a window of {d} with dilation {r}; got {n}, padding included")
 
-# %% ../nbs/24_convolution.ipynb #8d88425d
+# %% ../nbs/24_convolution.ipynb #8e864980
 def conv(
     x: Any, # (n, *lengths, channels): a batch of signals, pictures or volumes
     w: Any, # (*kernel, channels / groups, new channels)
@@ -138,13 +139,14 @@ def conv(
     check_reach("x", x.shape[1:-1], kernel, dilation)
     seen = windows(x, kernel, stride, dilation)
     places = tuple(seen.shape[:len(kernel) + 1])
-    if groups == 1: return np.reshape(np.reshape(seen, (math.prod(places), -1)) @ np.reshape(w, (-1, k)), (*places, k))
-    columns = np.transpose(np.reshape(seen, (math.prod(places), math.prod(kernel), groups, c)), (2, 0, 1, 3))
-    W = np.transpose(np.reshape(w, (math.prod(kernel), c, groups, k // groups)), (2, 0, 1, 3))
-    y = np.reshape(columns, (groups, math.prod(places), -1)) @ np.reshape(W, (groups, -1, k // groups))
+    m, e = math.prod(places), math.prod(kernel)
+    if groups == 1: return np.reshape(np.reshape(seen, (m, e * c)) @ np.reshape(w, (e * c, k)), (*places, k))
+    columns = np.transpose(np.reshape(seen, (m, e, groups, c)), (2, 0, 1, 3))
+    W = np.transpose(np.reshape(w, (e, c, groups, k // groups)), (2, 0, 1, 3))
+    y = np.reshape(columns, (groups, m, e * c)) @ np.reshape(W, (groups, e * c, k // groups))
     return np.reshape(np.transpose(y, (1, 0, 2)), (*places, k))
 
-# %% ../nbs/24_convolution.ipynb #20ddb677
+# %% ../nbs/24_convolution.ipynb #8cfc3905
 def conv_transpose(
     x: Any, # (n, *places, channels)
     w: Any, # (*kernel, new channels, channels), as for the `conv` that it transposes
@@ -155,21 +157,21 @@ def conv_transpose(
     """The transpose of `conv` as a linear function of its first argument.
 
     Raises `TypeError` or `ValueError` naming the argument that does not fit."""
-    expect_arrays(x=x, w=w)
+    check_arrays(x=x, w=w)
     if len(w.shape) < 3 or len(x.shape) != len(w.shape) or x.shape[-1] != w.shape[-1]:
         raise ValueError(f"x: expected (n, *places, channels) for w (*kernel, new channels, channels); got shapes {tuple(x.shape)} and {tuple(w.shape)}")
     kernel, (k, c), places = tuple(w.shape[:-2]), w.shape[-2:], tuple(x.shape[:-1])
     stride, dilation = per_axis("stride", stride, len(kernel)), per_axis("dilation", dilation, len(kernel))
     pads = paddings(padding, places[1:], kernel, stride, dilation)
     lengths = tuple((j - 1) * s + (d - 1) * r + 1 for j, s, d, r in zip(places[1:], stride, kernel, dilation))
-    seen = np.reshape(np.reshape(x, (-1, c)) @ np.transpose(np.reshape(w, (-1, c))), (*places, *kernel, k))
+    seen = np.reshape(np.reshape(x, (math.prod(places), c)) @ np.transpose(np.reshape(w, (math.prod(kernel) * k, c))), (*places, *kernel, k))
     y = overlap_add(seen, (places[0], *lengths, k), stride, dilation)
     return y[(slice(None), *(slice(before, n - after) for n, (before, after) in zip(lengths, pads)))] if any(map(any, pads)) else y
 
-# %% ../nbs/24_convolution.ipynb #f1b9cc8e
+# %% ../nbs/24_convolution.ipynb #e9496f13
 def pool_sizes(x, size, stride) -> tuple[tuple[int, ...], tuple[int, ...]]:
     "Window and stride of a pooling, checked."
-    expect_arrays(x=x)
+    check_arrays(x=x)
     if len(x.shape) < 3: raise ValueError(f"x: expected shape (n, *lengths, channels), got {tuple(x.shape)}")
     d = len(x.shape) - 2
     kernel = per_axis("size", size, d)
@@ -291,7 +293,7 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Any: # of the shape of x
     "Each feature standardised over the batch and all places, then scaled and shifted. Source: Ioffe and Szegedy, arXiv 1502.03167."
-    expect_arrays(x=x)
+    check_arrays(x=x)
     if statistics is None: return standardise(x, axis=tuple(range(len(x.shape) - 1)), eps=eps) * scale + shift
     mean, variance = statistics
     return (x - mean) * (scale / np.sqrt(variance + eps)) + shift
@@ -316,7 +318,7 @@ def dropout(
     if not 0 <= rate < 1: raise ValueError(f"rate: expected a probability in [0, 1), got {rate!r}")
     if isinstance(rng, bool) or not isinstance(rng, (int, np.integer, np.random.Generator)):
         raise TypeError(f"rng: expected a numpy.random.Generator or an int that seeds one, so that a run can be repeated; got {rng!r}")
-    expect_arrays(x=x)
+    check_arrays(x=x)
     kept = np.random.default_rng(rng).random(tuple(x.shape), dtype=np.float32) >= rate
     return x * (kept / (1 - rate)).astype(x.dtype)
 
@@ -342,7 +344,7 @@ def glorot(shape: tuple[int, ...], rng: np.random.Generator | int, dtype: Any = 
     "Normal weights of variance 2 / (inputs + outputs), for layers that end in tanh. Source: Glorot and Bengio, AISTATS 2010."
     return drawn(shape, 2 / sum(fans(shape)), rng, dtype)
 
-# %% ../nbs/24_convolution.ipynb #4dec8ae3
+# %% ../nbs/24_convolution.ipynb #bc748c47
 class Layer(NamedTuple):
     "One layer of a `CNN`: convolution with padding \"same\", maximum over blocks, bias, rectifier."
     channels: int # that come out
@@ -378,9 +380,9 @@ class CNN(Model):
         self.params |= {f"W{i}": Tensor(W, f"W{i}"), f"b{i}": Tensor(np.zeros(W.shape[-1], W.dtype), f"b{i}")}
 
     def forward(self, params, X):
-        x = np.reshape(X, (-1, *self.image))
+        x = np.reshape(X, (X.shape[0], *self.image))
         for i, layer in enumerate(self.layers, 1):
             x = conv(x, params[f"W{i}"], layer.stride, "same")
             if layer.pool > 1: x = max_pool(x, layer.pool)
             x = relu(x + params[f"b{i}"])
-        return np.reshape(x, (x.shape[0], -1)) @ params[f"W{i + 1}"] + params[f"b{i + 1}"]
+        return np.reshape(x, (x.shape[0], math.prod(x.shape[1:]))) @ params[f"W{i + 1}"] + params[f"b{i + 1}"]

@@ -23,11 +23,11 @@ from .transforms import SETTINGS
 # %% auto #0
 __all__ = ['jobs', 'BEAT', 'ANSWER', 'joined', 'Total', 'rows', 'packed', 'Job', 'rebuilt', 'dumped', 'attempt', 'fill', 'answer',
            'parts_of', 'as_shard', 'shard_list', 'at_home', 'split_rows', 'gathered', 'again', 'slots', 'in_cluster',
-           'is_dask_future', 'leaf', 'Placed', 'Cluster', 'Traffic', 'method', 'replies', 'ask', 'scheduler', 'workers',
-           'noticed', 'locate', 'expect_coming', 'place', 'some_workers', 'level', 'explained', 'keeps_dying', 'nobody',
-           'DataParallel', 'is_client', 'data_parallel']
+           'is_dask_future', 'leaf', 'Placed', 'Traffic', 'Cluster', 'method', 'step', 'replies', 'ask', 'scheduler',
+           'workers', 'noticed', 'locate', 'expect_coming', 'place', 'some_workers', 'level', 'explained',
+           'keeps_dying', 'nobody', 'DataParallel', 'is_lazy', 'is_client', 'data_parallel']
 
-# %% ../nbs/21_parallel.ipynb #ab8a2890
+# %% ../nbs/21_parallel.ipynb #40ac7055
 def joined(
     a: tuple | None, # (rows, a tree of means over them); rows None for sums; None for a shard without rows
     b: tuple | None, # the same of other rows
@@ -35,7 +35,7 @@ def joined(
     "Two means as the mean of both, leaf by leaf; sums are added. Leaves that are no numbers, such as a parameter's activation function, are the first's."
     if a is None or b is None: return b if a is None else a
     (n, x), (m, y) = a, b
-    p, q = (1, 1) if n is None else (n / (n + m), m / (n + m))
+    p, q = (1, 1) if n is None else (float(n / (n + m)), float(m / (n + m)))
     pairs = zip(tree_leaves(x).values(), tree_leaves(y).values(), strict=True)
     return None if n is None else n + m, tree_build(x, [u if isinstance(u, SETTINGS) else p * u + q * v for u, v in pairs])
 
@@ -64,7 +64,7 @@ def packed(x: Any) -> Any:
     "`x`, as a copy in C order if its numbers are not aligned or do not lie together. BLAS would not take it as it is, and NumPy's own loops add in another order."
     return x if not isinstance(x, np.ndarray) or x.flags.aligned and (x.flags.c_contiguous or x.flags.f_contiguous) else x.copy()
 
-# %% ../nbs/21_parallel.ipynb #3dd912d9
+# %% ../nbs/21_parallel.ipynb #8cffd240
 class Job:
     "`f` of one shard, with what the shard counts."
     def __init__(self, f: Callable, weight: Callable | None): self.f, self.weight, self.spare, self.code = f, weight, [], None
@@ -72,7 +72,7 @@ class Job:
     def __call__(self, params: Any, arrays: tuple) -> tuple | None:
         arrays = tuple(packed(x.compute(scheduler="synchronous") if hasattr(x, "__dask_graph__") else x) for x in arrays)
         n = None if self.weight is None else self.weight(*arrays)
-        if n is not None and not n >= 0: raise ValueError(f"weight: expected a number of 0 or more for each shard, got {n!r}")
+        if n is not None and not 0 <= n < np.inf: raise ValueError(f"weight: expected a number of 0 or more for each shard, got {n!r}")
         if n == 0: return None
         try: f = self.spare.pop()
         except IndexError: f = copy(self.f) if isinstance(self.f, Compiled) else self.f
@@ -141,7 +141,7 @@ def parts_of(job: Job, params: bytes, shards: dict[int, tuple[Any, tuple]], coun
         try: return dumped(("error", (error, text)))
         except TypeError: return dumped(("error", (RuntimeError(f"{type(error).__name__}: {error}"), text)))
 
-# %% ../nbs/21_parallel.ipynb #4ea3fe58
+# %% ../nbs/21_parallel.ipynb #a90db5a2
 def as_shard(shard: Any, i: int) -> tuple:
     "The arrays of shard number `i`. Raises `TypeError` when it is something else."
     if isinstance(shard, (tuple, list)) and len(shard): return tuple(shard)
@@ -160,6 +160,7 @@ def shard_list(shards: Any) -> list:
     if len({str(cut) for cut in cuts}) > 1: raise ValueError(f"shards: expected Dask arrays with the same blocks of rows; they have {', '.join(map(str, cuts))}")
     return [tuple(x.blocks[i] for x in shards) for i in range(len(cuts[0]))]
 
+# %% ../nbs/21_parallel.ipynb #ae002a6c
 def at_home(shard: Any, i: int) -> tuple:
     "The arrays of a shard in this process; waits for futures."
     shard = as_shard(shard.result() if hasattr(shard, "result") else shard, i)
@@ -178,7 +179,7 @@ def split_rows(
     cuts = [i * lengths[0] // shards for i in range(shards + 1)]
     return [tuple(x[first:last] for x in arrays) for first, last in zip(cuts, cuts[1:])]
 
-# %% ../nbs/21_parallel.ipynb #022dfcc2
+# %% ../nbs/21_parallel.ipynb #6c37a2c4
 def gathered(*arrays: Any) -> tuple: return tuple(map(packed, arrays))
 def again(shard: Any) -> Any: return gathered(*shard) if isinstance(shard, (tuple, list)) else shard
 
@@ -193,6 +194,7 @@ def in_cluster(client: Any, x: Any) -> bool:
 
 def is_dask_future(x: Any) -> bool: return "distributed" in sys.modules and isinstance(x, sys.modules["distributed"].Future)
 
+# %% ../nbs/21_parallel.ipynb #07793ad8
 def leaf(client: Any, shard: Any, address: str) -> Any:
     "A future of the shard's tuple, preferably on the worker with this address."
     if is_dask_future(shard): return shard
@@ -211,7 +213,12 @@ class Placed:
     def copy(self, i: int, address: str):
         self.leaves[i], self.at[i] = self.client.submit(again, self.leaves[i], workers=[address], allow_other_workers=True, pure=False), address
 
-# %% ../nbs/21_parallel.ipynb #1a9d9f35
+# %% ../nbs/21_parallel.ipynb #4e503c00
+class Traffic(NamedTuple):
+    "Bytes of parameters, function and parts in one step."
+    sent: int
+    received: int
+
 class Cluster:
     "The workers of a `dask.distributed.Client`, asked directly."
     def __init__(self, client: Any, job: Job, retries: int, timeout: float):
@@ -226,38 +233,35 @@ class Cluster:
         except CancelledError as error:
             raise ConnectionError(f"shards: some are lost, and Dask can't make them again: {' '.join(str(error).split())}. Data that was scattered or cancelled is gone with its worker; make shards by tasks, such as client.submit(load, i)") from error
 
-    async def step(self, params: bytes, shards: list, extras: list[tuple]) -> tuple | None:
-        placed = await self.place(shards)
-        total, left, losses, self.traffic = Total(len(shards)), set(range(len(shards))), Counter(), Traffic(0, 0)
-        while left:
-            groups = {}
-            for i in sorted(left): groups.setdefault(placed.at[i], []).append(i)
-            errors = []
-            for address, (kind, content) in (await self.replies(groups, placed, params, extras)).items():
-                if kind == "parts":
-                    for node, part in content.items(): total.put(*node, part)
-                    left.difference_update(groups[address])
-                elif kind == "error": errors.append((groups[address][0], content, address))
-                else:
-                    self.informed.discard(address)
-                    losses.update(groups[address])
-            if errors: raise self.explained(*min(errors, key=lambda e: e[0])[1:])
-            if left and max(losses.values()) > self.retries: raise self.keeps_dying(losses)
-            if left: await self.locate(placed, left)
-        [part] = total.parts.values()
-        return part
-
-class Traffic(NamedTuple):
-    "Bytes of parameters, function and parts in one step."
-    sent: int
-    received: int
-
-# %% ../nbs/21_parallel.ipynb #79b22f9e
 def method(f: Callable) -> Callable:
     "Make `f` a method of `Cluster`."
     setattr(Cluster, f.__name__, f)
     return f
 
+# %% ../nbs/21_parallel.ipynb #90dbe7ea
+@method
+async def step(self, params: bytes, shards: list, extras: list[tuple]) -> tuple | None:
+    placed = await self.place(shards)
+    total, left, losses, self.traffic = Total(len(shards)), set(range(len(shards))), Counter(), Traffic(0, 0)
+    while left:
+        groups = {}
+        for i in sorted(left): groups.setdefault(placed.at[i], []).append(i)
+        errors = []
+        for address, (kind, content) in (await self.replies(groups, placed, params, extras)).items():
+            if kind == "parts":
+                for node, part in content.items(): total.put(*node, part)
+                left.difference_update(groups[address])
+            elif kind == "error": errors.append((groups[address][0], content, address))
+            else:
+                self.informed.discard(address)
+                losses.update(groups[address])
+        if errors: raise self.explained(*min(errors, key=lambda e: e[0])[1:])
+        if left and max(losses.values()) > self.retries: raise self.keeps_dying(losses)
+        if left: await self.locate(placed, left)
+    [part] = total.parts.values()
+    return part
+
+# %% ../nbs/21_parallel.ipynb #1ee70de4
 BEAT = 1.0    # seconds without an answer after which the cluster is looked at
 
 @method
@@ -275,6 +279,7 @@ async def replies(self, groups: dict[str, list[int]], placed: Placed, params: by
     finally:
         for task in asked: task.cancel()
 
+# %% ../nbs/21_parallel.ipynb #fd601940
 @method
 async def ask(self, address: str, numbers: list[int], placed: Placed, params: bytes, extras: list[tuple]) -> tuple[str, Any]:
     "One worker's answer; ('gone', None) if it has none."
@@ -285,6 +290,9 @@ async def ask(self, address: str, numbers: list[int], placed: Placed, params: by
     except OSError:
         await self.noticed(address)
         return "gone", None
+    except Exception as error:
+        error.add_note(f"on worker {address}, which could not begin; is this package installed there, in the same version?")
+        raise
     if reply["status"] != "OK": return "error", (RuntimeError(reply["exception_text"]), reply["traceback_text"])
     self.informed.add(address)
     self.traffic = Traffic(self.traffic.sent + len(question), self.traffic.received + len(reply["result"]))
@@ -313,7 +321,7 @@ async def noticed(self, address: str):
         if address not in await self.workers(): return
         await asyncio.sleep(0.1)
 
-# %% ../nbs/21_parallel.ipynb #009f6eb4
+# %% ../nbs/21_parallel.ipynb #6887a850
 @method
 async def locate(self, placed: Placed, numbers: Iterable[int]):
     "Find a worker for each of these shards, waiting while they are made. Raises what making one raised, or `ConnectionError` when nothing happens for too long."
@@ -332,6 +340,7 @@ async def locate(self, placed: Placed, numbers: Iterable[int]):
         if monotonic() - since > self.timeout: raise self.nobody(threads, [i for i, holders in have.items() if not holders])
         await asyncio.sleep(0.05)
 
+# %% ../nbs/21_parallel.ipynb #78d4c35f
 @method
 async def expect_coming(self, leaf: Any, i: int, count: int):
     "Raise if a shard that no worker has can't be made either."
@@ -341,11 +350,11 @@ async def expect_coming(self, leaf: Any, i: int, count: int):
         raise error.with_traceback(trace)
     if leaf.status == "cancelled": raise CancelledError(f"shard {i} of {count}")
 
-# %% ../nbs/21_parallel.ipynb #33eae4d7
+# %% ../nbs/21_parallel.ipynb #6d0351ed
 @method
 async def place(self, shards: list) -> Placed:
     "The shards in the cluster: placed now, or at an earlier step, and levelled out if workers have come since."
-    key = tuple(id(x) for shard in shards for x in (shard if isinstance(shard, tuple) else (shard,)))
+    key = tuple(x.name if hasattr(x, "__dask_graph__") else id(x) for shard in shards for x in (shard if isinstance(shard, tuple) else (shard,)))
     placed = self.placed.pop(key, None)
     if placed is None:
         threads = await self.some_workers()
@@ -366,6 +375,7 @@ async def some_workers(self) -> dict[str, int]:
         await asyncio.sleep(0.1)
     return threads
 
+# %% ../nbs/21_parallel.ipynb #a740f1cf
 @method
 async def level(self, placed: Placed):
     "Copy shards to workers that have fewer than others by more than one for each thread."
@@ -396,11 +406,11 @@ def nobody(self, threads: dict, numbers: list[int]) -> Exception:
     what = f"has {len(threads)} workers, none of which has or makes shards {numbers}" if threads else "has no workers"
     return ConnectionError(f"executor: {self.client} {what}, and nothing has happened for {self.timeout:g} s")
 
-# %% ../nbs/21_parallel.ipynb #1c388d91
+# %% ../nbs/21_parallel.ipynb #1fa27602
 class DataParallel:
     "A function over shards. `traffic` says what the last step sent to a cluster and received."
     def __init__(self, f, executor, weight, retries, timeout):
-        self.job, self.executor, self.cluster = Job(expect_function("data_parallel", f), weight), executor, None
+        self.job, self.executor, self.cluster, self.blocks = Job(expect_function("data_parallel", f), weight), executor, None, (self, [])
         if weight is not None and not callable(weight): raise TypeError(f"weight: expected a function of a shard's arrays, or None for sums; got {type(weight).__name__}")
         if is_client(executor): self.cluster = Cluster(executor, self.job, retries, timeout)
         elif executor is not None and not isinstance(executor, Executor):
@@ -412,7 +422,8 @@ class DataParallel:
     def __call__(self, params: Any, shards: Any, *each: Sequence) -> Any:
         for where, x in tree_leaves(params, "params").items():
             if isinstance(x, Tensor): raise TypeError(f"{where}: expected an array, got a Tensor, and the step is not recorded; pass values, as in {{name: p.value for name, p in params.items()}}")
-        shards, params = shard_list(shards), tree_map(packed, params)
+        if shards is not self.blocks[0]: self.blocks = shards if is_lazy(shards) else self, shard_list(shards)
+        shards, params = self.blocks[1], tree_map(packed, params)
         for values in each:
             if len(values) != len(shards): raise ValueError(f"each: expected {len(shards)} values, one for each shard; got {len(values)}")
         extras = list(zip(*each)) if each else [()] * len(shards)
@@ -425,9 +436,10 @@ class DataParallel:
         fill(total, self.job, self.executor, params, {i: (*at_home(shard, i), *extra) for i, (shard, extra) in enumerate(zip(shards, extras))})
         return total.parts.popitem()[1]
 
+def is_lazy(shards: Any) -> bool: return isinstance(shards, tuple) and all(hasattr(x, "__dask_graph__") for x in shards)
 def is_client(x: Any) -> bool: return "distributed" in sys.modules and isinstance(x, sys.modules["distributed"].Client)
 
-# %% ../nbs/21_parallel.ipynb #0b0e6168
+# %% ../nbs/21_parallel.ipynb #37d7e13f
 def data_parallel(
     f: Callable, # of the parameters and a shard's arrays; gives a tree of numbers and arrays that are means over the rows, as `value_and_grad(loss)` does
     executor: Any = None, # None to compute here; a `concurrent.futures.Executor`, best of threads; or a `dask.distributed.Client`
@@ -444,6 +456,7 @@ def data_parallel(
     The result is that of the whole batch to rounding, and the same to the bit for every executor and any number of workers: it depends on the shards alone
     (where BLAS and the processor are the same, and BLAS uses as many threads).
 
+    Without a Client the blocks of Dask arrays are computed at every step, so that they need not fit into memory together; `persist` them if they do.
     With a Client the shards are placed at the first step that has them, stay where they are, and should not be written to; arrays of this process travel through the scheduler, which keeps a copy to make them again.
     A worker may die at any time: its shards are made again elsewhere, and the step ends with the same bits.
 

@@ -285,7 +285,7 @@ ways: dict[str, Callable] = {}    # `(ufunc, *inputs, **params)`, by the name of
 
 def unusual(ufunc, how, inputs, params):
     "A ufunc called by a method such as `.reduce`, or with keywords: the first of these names that has a way decides."
-    if "out" in params: raise refusal(ufunc, "out= and in-place operators write into an array; write y = x + t instead of x += t")
+    if "out" in params: raise refusal(ufunc, "out= and in-place operators write into an array; use the value that is returned, and write y = x + t instead of x += t")
     inputs = as_arrays(inputs)
     for a in inputs:
         if not isinstance(a, (Tensor, int, float, complex)) and not hasattr(a, "dtype"): raise TypeError(f"{label(ufunc)}: expected arrays and numbers, got {type(a).__name__}")

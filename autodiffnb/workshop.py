@@ -235,9 +235,7 @@ def watched_explained(error, t, i, explained=backward.explained):
     "`explained`, with the line that made `t`."
     line = (debugger := watching.get()) and debugger.line(t)
     if type(error) is BadAdjoint: return NotFinite(f"the derivative of {made_by(t)} with respect to its argument {i} made the first nan or inf, {error}; the call was\n    {line}")
-    error = explained(error, t, i)
-    if line: error.add_note(f"which was made in\n    {line}")
-    return error
+    return explained(error, t, i, **(dict(hint=line and f"which was made in\n    {line}") if debugger else {}))
 
 # %% ../nbs/10_workshop.ipynb #b4a94f9f
 HOOKS = {(tensor, "node"): watched_node, (backward, "conform"): watched_conform, (backward, "explained"): watched_explained, (transforms, "tangent"): watched_tangent}

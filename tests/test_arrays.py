@@ -1,4 +1,6 @@
 """Tensors that hold other arrays: lazy ones, strict ones as on a GPU, sparse ones, named ones; each against NumPy."""
+import contextlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -324,3 +326,198 @@ def test_every_rule_on_the_stand_in(fn):
     assert bool(told) == (name_of(fn) in NOT_ON_DEVICE), told or "it runs now: bring NOT_ON_DEVICE up to date"
     assert waited == (name_of(fn) in WAITING), "bring WAITING up to date"
     if not done: pytest.skip(told[0][:300])
+
+
+# --- the benchmark for a GPU, as far as it can be tried without one ---------------------------------------------------
+
+def benchmark(name):
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def without_waiting():
+    before = len(gpu_stand_in.waits)
+    yield
+    assert len(gpu_stand_in.waits) == before, "the host waited for the device"
+
+
+def to_host(x): return x.get() if isinstance(x, Device) else np.asarray(x)
+
+
+def test_the_gpu_benchmark_runs_on_the_stand_in():
+    gpu = benchmark("gpu")
+    report = gpu.report_on(to_device, to_host, gpu.host_clock, without_waiting, sizes=(6, 5, 4, 3), batch=16, steps=2, rounds=2)
+    assert report["ratio"] is None and report["seconds_of_a_step"].keys() == {"autodiffnb"} and report["waits_in_a_step"] == 0
+    assert all(difference < 1e-5 for difference in report["differences"]["autodiffnb"].values())
+    assert json.dumps(report)
+
+
+def test_the_gpu_benchmark_notices_a_step_that_waits():
+    gpu = benchmark("gpu")
+    layers, step = gpu.ours(to_device, (6, 3), 4)
+    with pytest.raises(AssertionError, match="waited"), without_waiting(): float(step(layers)[0])
+
+
+def test_the_gpu_benchmark_descends_and_compares():
+    gpu = benchmark("gpu")
+    layers, step = gpu.ours(np.asarray, (6, 5, 3), 32)
+    first = float(step(layers)[0])
+    assert float(step(gpu.repeat(step, layers, 30))[0]) < first
+    wrong = [[(g * 1.5 for g in layer) for layer in step(layers)[1]]][0]
+    expected = gpu.on_host((6, 5, 3), 32)
+    assert gpu.compared((first, [list(layer) for layer in wrong]), expected, np.asarray)["gradients"] > 0.4
+    seconds, ratio = gpu.turns({"a": lambda: None, "b": lambda: None}, lambda block: block() or 2.0, 3, ("a", "b"))
+    assert seconds == {"a": 2.0, "b": 2.0} and ratio == 1.0
+
+
+def test_pytorchs_step_of_the_gpu_benchmark_is_the_same(monkeypatch):
+    "PyTorch on the host stands for PyTorch on a GPU."
+    torch, gpu = pytest.importorskip("torch"), benchmark("gpu")
+    monkeypatch.setattr(torch.Tensor, "cuda", lambda self: self.clone())
+    report = gpu.report_on(np.asarray, np.asarray, gpu.host_clock, contextlib.nullcontext, (6, 5, 3), 16, 1, 1, torch)
+    assert max(report["differences"]["torch"].values()) < 1e-5 and report["ratio"] > 0
+
+
+def test_the_sparse_benchmark():
+    report = benchmark("sparse").measured(rows=300, columns=200, density=0.01, rounds=2)
+    assert report["agree"] and report["numbers"] == 600 and report["ratio_to_two_products"] > 0
+    stored = json.loads((ROOT / "benchmarks" / "results" / "sparse.json").read_text())
+    assert stored["agree"] and stored.keys() == report.keys() and stored["peak_bytes_of_a_step"] < stored["bytes_of_the_matrix"]
+
+
+# --- sparse -----------------------------------------------------------------------------------------------------------
+
+scipy_sparse = pytest.importorskip("scipy.sparse")
+DENSE = np.where(RNG.random((6, 4)) < 0.4, RNG.normal(size=(6, 4)), 0.0)
+MATRICES = [scipy_sparse.csr_array, scipy_sparse.csc_array, scipy_sparse.coo_array, scipy_sparse.csr_matrix, scipy_sparse.csc_matrix]
+PRODUCTS = {
+    "S @ w": (lambda S, w: S @ w, (4,)), "S @ W": (lambda S, w: S @ w, (4, 3)), "S @ stack": (lambda S, w: S @ w, (2, 4, 3)), "w @ S": (lambda S, w: w @ S, (6,)),
+    "W @ S": (lambda S, w: w @ S, (3, 6)), "stack @ S": (lambda S, w: w @ S, (2, 3, 6)), "S.T @ W": (lambda S, w: S.T @ w, (6, 2)), "np.matmul": (np.matmul, (4, 2)), "np.dot": (np.dot, (4, 3)),
+    "np.dot of a vector": (np.dot, (4,)), "np.dot from the left": (lambda S, w: np.dot(w, S), (2, 6)), "tensordot": (lambda S, w: np.tensordot(S, w, 1), (4, 2, 3)), "tensordot 0 0": (lambda S, w: np.tensordot(S, w, ((0,), (0,))), (6, 3)),
+    "tensordot 1 2": (lambda S, w: np.tensordot(S, w, ((1,), (2,))), (2, 3, 4)), "tensordot from the left": (lambda S, w: np.tensordot(w, S, ((0,), (1,))), (4, 2)), "rows": (lambda S, w: S[1:4] @ w, (4, 2)),
+    "wide": (lambda S, w: S @ w, (4, 1)),
+}
+
+
+@pytest.mark.parametrize("kind", MATRICES, ids=lambda k: k.__name__)
+@pytest.mark.parametrize("call, shape", PRODUCTS.values(), ids=PRODUCTS)
+def test_products_with_a_sparse_matrix_are_those_with_a_dense_one(kind, call, shape, monkeypatch):
+    for name in ("toarray", "todense"): monkeypatch.setattr(kind, name, lambda self: pytest.fail("it was made dense"))
+    if kind is scipy_sparse.coo_array and call is PRODUCTS["rows"][0]: pytest.skip("SciPy takes no rows of it")
+    S, w = Sparse(kind(DENSE)), RNG.normal(size=shape)
+    t, d = Tensor(w), Tensor(w)
+    y, expected = call(S, t), call(DENSE, d)
+    g = adjoint_for(expected.value)
+    np.testing.assert_allclose(y.value, expected.value, rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(gradients(y, t, g), gradients(expected, d, g), rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(call(S, w), call(DENSE, w), rtol=1e-13, atol=1e-14)
+
+
+def test_regression_on_a_sparse_matrix_with_second_derivatives_and_minibatches():
+    S = Sparse(scipy_sparse.csr_array(DENSE))
+    for rows in (slice(None), slice(2, 5), np.array([0, 3, 5])):
+        value, grads = value_and_grad(price)(SHALLOW, S[rows], LABELS[rows])
+        expected, expected_grads = value_and_grad(price)(SHALLOW, DENSE[rows], LABELS[rows])
+        np.testing.assert_allclose(value, expected, rtol=1e-14)
+        for k in SHALLOW: np.testing.assert_allclose(grads[k], expected_grads[k], rtol=1e-13, atol=1e-15)
+    v = {k: np.cos(p) for k, p in SHALLOW.items()}
+    got, expected = [hvp(lambda p: price(p, data, LABELS), (SHALLOW,), (v,))[0] for data in (S, DENSE)]
+    for k in v: np.testing.assert_allclose(got[k], expected[k], rtol=1e-12, atol=1e-14)
+    model = autodiffnb.SoftmaxRegression(4, 3)
+    np.testing.assert_allclose(model(S).value, model(DENSE).value, rtol=1e-5, atol=1e-6)
+
+
+def test_float32_stays_float32_with_a_sparse_matrix():
+    S, t = Sparse(scipy_sparse.csr_array(DENSE.astype(np.float32))), Tensor(W.astype(np.float32))
+    assert (S @ t).dtype == gradients((S @ t).sum(), t).dtype == np.float32 == S.dtype
+
+
+@pytest.mark.parametrize("kind", MATRICES, ids=lambda k: k.__name__)
+def test_a_sparse_matrix_as_it_is_works_or_raises_and_is_never_wrong(kind):
+    raw, t = kind(DENSE), Tensor(W)
+    for call in (np.matmul, np.dot, lambda X, w: np.tensordot(X, w, 1), lambda X, w: autodiffnb.tensorcontract(X, w, 1)):
+        np.testing.assert_allclose(call(raw, t).value, DENSE @ W, rtol=1e-13, atol=1e-14)
+        np.testing.assert_allclose(gradients(call(raw, t), t, np.ones((6, 3))), DENSE.T @ np.ones((6, 3)), rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose((Tensor(W.T) @ kind(DENSE.T)).value, (DENSE @ W).T, rtol=1e-13, atol=1e-14)
+    with pytest.raises(TypeError, match=r"Sparse\(X\) @ t"): raw @ t
+    with pytest.raises(TypeError, match="products only"): t[:, 0] * raw
+    with pytest.raises(TypeError, match="products only"): np.add(raw, t[:, 0])
+    with pytest.raises(TypeError, match=r"autodiffnb.Sparse\(x\) @ t"): Tensor(raw)
+    with pytest.raises(TypeError, match="np.sum of a Sparse"): np.sum(Sparse(raw))
+
+
+def test_errors_of_sparse():
+    S = Sparse(scipy_sparse.csr_array(DENSE))
+    assert repr(S) == f"<Sparse float64 of shape (6, 4), {np.count_nonzero(DENSE)} numbers>" and len(S) == 6 and S.size == 24 and Sparse(S).matrix is S.matrix
+    with pytest.raises(TypeError, match="two axes.*shape \\(3,\\)"): Sparse(b)
+    with pytest.raises(TypeError, match="two axes.*list"): Sparse([1, 2])
+    with pytest.raises(TypeError, match="dense"): np.asarray(S)
+    with pytest.raises(TypeError, match="two Sparse"): np.matmul(S, S.T)
+    with pytest.raises(TypeError, match="one axis"): np.tensordot(S, Tensor(DENSE), 2)
+    with pytest.raises(TypeError, match="multiply of a Sparse"): S * Tensor(DENSE)
+    with pytest.raises(ValueError): S @ Tensor(b)
+
+
+def in_a_process(code):
+    "What `code` prints, in a Python of its own: `sparse` brings numba, which must not see this repository's tools/coverage.py."
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("sparse"), reason="sparse is not installed")
+def test_arrays_of_the_library_sparse():
+    assert in_a_process("""
+import numpy as np, sparse, autodiffnb
+from autodiffnb import Sparse, Tensor, gradients, tensorcontract
+D = np.where(np.random.default_rng(0).random((6, 4)) < 0.4, 1.5, 0.0); W = np.arange(12.0).reshape(4, 3)
+for X in (sparse.COO.from_numpy(D), sparse.GCXS.from_numpy(D)):
+    t = Tensor(W)
+    for y in (Sparse(X) @ t, tensorcontract(X, t, 1)): print(np.allclose(y.value, D @ W) and np.allclose(gradients(y, t, np.ones((6, 3))), D.T @ np.ones((6, 3))))
+    for wrong in (lambda: Tensor(X), lambda: np.add(t[:, 0], X), lambda: X @ t, lambda: np.tensordot(X, t, 1)):
+        try: wrong()
+        except Exception: print("raises")
+""") == ["True", "True", "raises", "raises", "raises", "raises"] * 2
+
+
+# --- masked, named ----------------------------------------------------------------------------------------------------
+
+def test_masked_arrays_and_matrices_are_refused_wherever_they_arrive():
+    t = Tensor(b)
+    for x, match in ((np.ma.masked_less(b, 0), "filled"), (np.matrix(np.eye(3)), "np.asarray")):
+        for call in (lambda: Tensor(x), lambda: t * x, lambda: np.add(x, t), lambda: np.dot(x, t), lambda: np.tensordot(x, t, 1), lambda: t @ x):
+            with pytest.raises(TypeError, match=match): call()
+
+
+NAMED = {
+    "w * X": lambda xr, X, w: w * X, "X * w": lambda xr, X, w: X * w, "sum": lambda xr, X, w: (X * w).sum("feature"), "mean": lambda xr, X, w: (X * w ** 2).mean("row"), "std": lambda xr, X, w: (X * w).std("feature"),
+    "max": lambda xr, X, w: (X * w).max("feature"), "exp": lambda xr, X, w: np.exp(w), "isel": lambda xr, X, w: w.isel(feature=[2, 0]), "sel": lambda xr, X, w: w.sel(feature="b"), "dot": lambda xr, X, w: xr.dot(X, w, dim="feature"),
+    "X @ w": lambda xr, X, w: X @ w, "transpose": lambda xr, X, w: (X * w).transpose("feature", "row"), "where": lambda xr, X, w: w.where(X > 0, 0.0), "concat": lambda xr, X, w: xr.concat([w, w * 2], "k"),
+    "cumsum": lambda xr, X, w: w.cumsum("feature"), "alignment": lambda xr, X, w: X.isel(feature=[2, 1, 0]) * w, "median": lambda xr, X, w: (X * w).median("feature"), "groupby": lambda xr, X, w: (X * w).groupby("feature").sum(),
+    "broadcast": lambda xr, X, w: xr.broadcast(X, w)[1], "diff": lambda xr, X, w: w.diff("feature"), "shift": lambda xr, X, w: w.shift(feature=1, fill_value=0.0), "clip": lambda xr, X, w: w.clip(0, 1),
+}
+
+
+@pytest.mark.parametrize("call", NAMED.values(), ids=NAMED)
+@pytest.mark.filterwarnings("ignore")
+def test_a_tensor_inside_an_xarray(call):
+    xr = pytest.importorskip("xarray", exc_type=ImportError)
+    X_ = xr.DataArray(X[:, :3], dims=("row", "feature"), coords={"feature": list("abc")})
+    def of(w):
+        y = call(xr, X_, xr.DataArray(w, dims="feature", coords={"feature": list("abc")})).data
+        return np.sum(y * np.cos(np.arange(y.size)).reshape(y.shape))
+    autodiffnb.check_grads(of, order=2)(b)
+
+
+def test_an_xarray_or_a_pandas_table_as_a_leaf_is_refused_with_advice():
+    xr = pytest.importorskip("xarray", exc_type=ImportError)
+    named = xr.DataArray(b, dims="feature")
+    for call in (lambda: Tensor(named), lambda: Tensor(b) * named, lambda: grad(lambda w: (w * w).sum())(named)):
+        with pytest.raises(TypeError, match=r"xr.DataArray\(Tensor\(x.data\)"): call()
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    for table in (pd.Series(b), pd.DataFrame(X)):
+        with pytest.raises(TypeError, match="to_numpy"): Tensor(table)
+        with pytest.raises(TypeError, match="to_numpy"): Tensor(b) * table

@@ -263,3 +263,27 @@ def test_the_network_learns_a_shape_wherever_it_is():
     assert model(train[0][:3]).shape == (3, 2)
     fit(model, train, epochs=4, batch_size=32, optimizer=Adam(model.params, lr=0.01), shuffle=0, compile=True, progress=False)
     assert evaluate(model, test)[1] > 0.97
+
+
+def test_an_empty_batch_stays_empty():
+    none = Tensor(np.zeros((0, 6, 5, 4)))
+    for y in (conv(none, np.ones((3, 3, 4, 2))), conv(none, np.ones((3, 3, 2, 2)), groups=2), conv_transpose(none, np.ones((2, 2, 3, 4))), max_pool(none), average_pool(none)):
+        assert y.shape[0] == 0 and gradients(y, none, np.ones(y.shape)).shape == none.shape
+    assert CNN().logits(np.zeros((0, 784), np.float32)).shape == (0, 10)
+
+
+@pytest.mark.parametrize("call, message", [(lambda: conv([1.0], W), "x: expected an array, got list"), (lambda: conv(X, 3.0), "w: expected an array, got float"),
+                                           (lambda: conv_transpose(X, [1]), "w: expected an array, got list"), (lambda: max_pool([1.0]), "x: expected an array, got list"),
+                                           (lambda: conv(X, W, groups=1.0), "groups: expected an integer, got 1.0")])
+def test_what_is_no_array_is_named(call, message):
+    with pytest.raises(TypeError) as caught: call()
+    assert message in str(caught.value)
+
+
+def test_weights_alone_cost_no_adjoint_of_the_picture(monkeypatch):
+    "What is constant costs nothing: the first layer of a network never puts windows back."
+    from autodiffnb import convolution
+    def forbidden(*args, **params): raise AssertionError("windows were put back")
+    monkeypatch.setattr(convolution, "added_up", forbidden)
+    w = Tensor(W)
+    assert gradients(conv(X, w), w, np.ones((2, 3, 3, 6))).shape == W.shape

@@ -1,6 +1,7 @@
 """Shards: the whole batch to rounding, the same bits from everybody, and no worker's death, silence or error that goes unnoticed."""
-import contextlib, os, pickle, signal, subprocess, sys, threading, time
+import contextlib, json, os, pickle, signal, subprocess, sys, threading, time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,8 @@ def test_sums_weights_and_other_functions():
     w = rng.random(403)
     assert np.isclose(own(None, ad.split_rows(X, w, shards=5)), np.sum(X[:, 0] * w) / w.sum())
     v = {name: np.ones_like(p) for name, p in PARAMS.items()}
+    assert ad.data_parallel(price, weight=lambda X, t: np.float64(len(t)))(PARAMS, shards_of_both := ad.split_rows(X, LABELS, shards=3))[1]["W"].dtype == np.float32
+    assert bits(ad.data_parallel(price, weight=lambda X, t: np.int64(len(t)))(PARAMS, shards_of_both)) == bits(ad.data_parallel(price)(PARAMS, shards_of_both))
     hvp = lambda pv, X, t: ad.hvp(lambda p: loss(p, X, t), (pv[0],), (pv[1],))
     assert np.allclose(ad.data_parallel(hvp)((PARAMS, v), ad.split_rows(X, LABELS, shards=3))[0]["W"], hvp((PARAMS, v), X, LABELS)[0]["W"], atol=1e-6)
 
@@ -163,6 +166,7 @@ def test_errors_of_the_maker(args, error, message):
 
 @pytest.mark.parametrize("shards, each, error, message", [
     ([], (), ValueError, "shards: expected at least one, got none"),
+    (None, (), TypeError, "shards: expected a list of tuples of arrays, got NoneType"),
     ((X, LABELS), (), TypeError, r"position 0 came ndarray. The whole batch as one shard is \[\(X, labels\)\]"),
     (X, (), TypeError, "position 0 came ndarray"),
     ("ab", (), TypeError, "shards: expected a list of tuples of arrays, got str"),
@@ -287,7 +291,10 @@ def test_a_cluster_gives_the_same_bits_whatever_the_shards_are(client):
     blocks = da.from_array(X, chunks=(cuts, (7, 13))), da.from_array(LABELS, chunks=(cuts,))
     futures = [client.submit(made, i) for i in range(4)]
     pairs = [(client.submit(lambda s: s[0], f), client.submit(lambda s: s[1], f)) for f in futures]
-    for shards in (made_all, futures, pairs, blocks, client.persist(blocks)): assert trained(step, shards) == alone, type(shards)
+    for placed, shards in enumerate((made_all, futures, pairs, blocks), 1):
+        assert trained(step, shards) == alone, placed
+        assert len(step.cluster.placed) == placed       # once, and not at each step
+    assert trained(step, client.persist(blocks)) == alone and trained(step, tuple(blocks)) == alone
     with ThreadPoolExecutor(2) as pool:
         for executor in (None, pool):
             for shards in (futures, blocks): assert trained(ad.data_parallel(price, executor), shards) == alone
@@ -484,3 +491,21 @@ def test_a_scheduler_that_is_gone_is_an_error_in_time(tmp_path, during):
 def very_slow(p, X, t):
     time.sleep(3)
     return loss(p, X, t)
+
+
+# ---- the benchmark
+
+def keys(x): return {k: keys(v) for k, v in x.items()} if isinstance(x, dict) else None
+
+def test_the_benchmark_runs_and_stored_results_have_its_form(tmp_path):
+    "What it measures is no test, but what it counts is"
+    pytest.importorskip("distributed")
+    folder = Path(__file__).resolve().parent.parent / "benchmarks"
+    done = subprocess.run([sys.executable, folder / "parallel.py", "--pairs=8", "--rows=400", "--seconds=0", f"--output={tmp_path / 'new.json'}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "new.json").read_text())
+    network = report["jobs"]["mlp"]["traffic"]
+    assert network["parameters"] == 4 * (784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10)
+    assert 2 <= network["copies_there"] < 2.1 and 2 <= network["copies_back"] < 2.1      # (1 + K) = 3 each way would pass through a scheduler
+    stored = folder / "results/parallel.json"
+    if stored.exists(): assert keys(json.loads(stored.read_text())) == keys(report)

@@ -167,35 +167,35 @@ def whole(x): return da.from_array(x, chunks=-1)
 def halves(x): return da.from_array(x, chunks=tuple((n + 1) // 2 for n in x.shape))
 
 
-def on_lazy(case, lazy):
-    "The lazy adjoints of the arguments, for each result of the case, and the results; tangents and second derivatives are made too, and left alone."
+def on_lazy(case, lazy, deep):
+    "The lazy adjoints of the arguments, for each result of the case, and the results; if `deep`, tangents and second derivatives are made too, and left alone."
     arrays = case.arrays()
     tensors, expected = [Tensor(lazy(x)) for x in arrays], outputs(case.call(*arrays))
     ys = outputs(case.call(*tensors))
     assert all(isinstance(y.value, da.Array) for y in ys), case
     seeds = [lazy(adjoint_for(y)) for y in expected]
     got = [gradients(y, tensors, g) for y, g in zip(ys, seeds)]
-    for y, g in zip(ys, seeds):
+    for y, g in zip(ys, seeds) if deep else ():
         for x in gradients(y, tensors, g, create_graph=True): assert isinstance(x, da.Array) or gradients(x, tensors, x.value)
-    assert all(isinstance(v, da.Array) for v in transforms.push_forwards(ys, tensors, [t.value for t in tensors])), case
+    if deep: assert all(isinstance(v, da.Array) for v in transforms.push_forwards(ys, tensors, [t.value for t in tensors])), case
     return got, ys
 
 
 # Functions that have a case which Dask does not do lazily, in one block. An error says so, from Dask or from us, and nothing is computed.
 NOT_LAZY = not_lazy | set("""
     airy_Ai airy_Aip airy_Bi airy_Bip ellipj_cn ellipj_dn ellipj_ph ellipj_sn fresnel_C fresnel_S itairy_Ai itairy_Ain itairy_Bi itairy_Bin iti0k0_I
-    iti0k0_K itj0y0_J itj0y0_Y kelvin_Be kelvin_Bep kelvin_Ke kelvin_Kep np.apply_along_axis np.arange np.convolve np.correlate np.cross np.diag
-    np.diagflat np.dot np.fft.fft np.fft.fft2 np.fft.fftn np.fft.ifft np.fft.ifft2 np.fft.ifftn np.fft.ihfft np.fft.irfft2 np.fft.irfftn np.fft.rfft
-    np.fft.rfft2 np.fft.rfftn np.geomspace np.histogram np.histogram_bin_edges np.interp np.kron np.lib.scimath.arccos np.lib.scimath.arcsin
-    np.lib.scimath.arctanh np.lib.scimath.log np.lib.scimath.log10 np.lib.scimath.log2 np.lib.scimath.logn np.lib.scimath.power np.lib.scimath.sqrt
-    np.linalg.cholesky np.linalg.cond np.linalg.cross np.linalg.det np.linalg.eig np.linalg.eig_eigenvalues np.linalg.eig_eigenvectors np.linalg.eigh
-    np.linalg.eigh_eigenvalues np.linalg.eigh_eigenvectors np.linalg.eigvals np.linalg.eigvalsh np.linalg.inv np.linalg.lstsq np.linalg.lstsq_residuals
+    iti0k0_K itj0y0_J itj0y0_Y kelvin_Be kelvin_Bep kelvin_Ke kelvin_Kep np.arange np.convolve np.correlate np.cross np.dot np.fft.fft np.fft.fft2
+    np.fft.fftn np.fft.ifft np.fft.ifft2 np.fft.ifftn np.fft.ihfft np.fft.irfft2 np.fft.irfftn np.fft.rfft np.fft.rfft2 np.fft.rfftn np.geomspace
+    np.histogram np.histogram_bin_edges np.interp np.kron np.lib.scimath.arccos np.lib.scimath.arcsin np.lib.scimath.arctanh np.lib.scimath.log
+    np.lib.scimath.log10 np.lib.scimath.log2 np.lib.scimath.logn np.lib.scimath.power np.lib.scimath.sqrt np.linalg.cholesky np.linalg.cond
+    np.linalg.cross np.linalg.det np.linalg.eig np.linalg.eig_eigenvalues np.linalg.eig_eigenvectors np.linalg.eigh np.linalg.eigh_eigenvalues
+    np.linalg.eigh_eigenvectors np.linalg.eigvals np.linalg.eigvalsh np.linalg.inv np.linalg.lstsq np.linalg.lstsq_residuals
     np.linalg.lstsq_singular_values np.linalg.lstsq_solution np.linalg.matrix_norm np.linalg.matrix_power np.linalg.norm np.linalg.pinv np.linalg.qr
     np.linalg.slogdet np.linalg.slogdet_logabsdet np.linalg.slogdet_sign np.linalg.solve np.linalg.svd np.linalg.svd_S np.linalg.svd_U np.linalg.svd_Vh
     np.linalg.svdvals np.nan_to_num np.partition np.poly np.polydiv np.polyfit np.polymul np.polyval np.reshape np.roots np.sort np.sort_complex
-    np.take_along_axis np.trim_zeros np.unwrap np.vander scipy.special.airy scipy.special.ellipj scipy.special.fresnel scipy.special.itairy
-    scipy.special.iti0k0 scipy.special.itj0y0 scipy.special.kelvin scipy.special.shichi scipy.special.sici shichi_Chi shichi_Shi sici_Ci sici_Si
-    ufuncs.fold ufuncs.scan workshop.python_number
+    np.trim_zeros np.unwrap np.vander scipy.special.airy scipy.special.ellipj scipy.special.fresnel scipy.special.itairy scipy.special.iti0k0
+    scipy.special.itj0y0 scipy.special.kelvin scipy.special.shichi scipy.special.sici shichi_Chi shichi_Shi sici_Ci sici_Si ufuncs.fold ufuncs.scan
+    workshop.python_number
 """.split())
 # Cases that compute before they call anything of ours, and a step of np.convolve, which is refused.
 SIGNS = {np.linalg.svd, *linalg.svd.parts}
@@ -212,7 +212,7 @@ def test_nothing_is_computed_silently(fn, lazy, lazily):
     for case in table[fn]:
         arrays = case.arrays()
         if not all(map(np.size, [*arrays, *outputs(case.call(*arrays))])): continue      # Dask's own calls fail on some arrays of size 0
-        try: results = on_lazy(case, lazy)
+        try: results = on_lazy(case, lazy, deep=lazy is whole)
         except Exception as error:
             told.append(f"{type(error).__name__}: {error}")
             continue
