@@ -14,7 +14,7 @@ from . import contraction, elementwise, reduction, shaping  # file their rules
 from .convolution import check_arrays, layer_norm, relu
 from .softmax import softmax
 from .tensor import Tensor
-from .training import Model
+from .training import Model, real_dtype, seeded, whole
 
 # %% auto #0
 __all__ = ['contract', 'CHARACTERS', 'causal', 'attention_weights', 'attention', 'one_hot', 'Transformer', 'norm', 'forward',
@@ -82,10 +82,11 @@ class Transformer(Model):
         seed: int | np.random.Generator = 0, # of the generator that draws the first weights
         dtype: Any = np.float32,
     ):
+        vocabulary, context, width, heads, hidden, layers = whole("vocabulary, context, width, heads, hidden, layers", [vocabulary, context, width, heads, hidden, layers])
+        rng, dtype = seeded(seed), real_dtype(dtype)
         if width % heads: raise ValueError(f"heads: expected a divisor of {width}, the width; got {heads}")
         if not 0 <= first < context: raise ValueError(f"first: expected a place in [0, {context}), the context; got {first}")
         self.vocabulary, self.features, self.first, self.layers, self.params = vocabulary, context, first, layers, {}
-        rng = np.random.default_rng(seed)
         for name, (shape, deviation) in self.plan(width, heads, hidden).items():
             value = rng.normal(0, deviation, shape) if deviation else np.full(shape, float(name.endswith("scale")))
             self.params[name] = Tensor(value.astype(dtype), name)

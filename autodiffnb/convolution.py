@@ -16,14 +16,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 from . import contraction, elementwise, reduction, shaping  # file their rules
 from .shaping import scatter_add
 from .tensor import Tensor, defvjp, primitive
-from .training import Model
+from .training import Model, real_dtype, seeded, whole
 
 # %% auto #0
 __all__ = ['standardise', 'windows', 'seen_by', 'added_up', 'overlap_add', 'window_lengths', 'per_axis', 'paddings',
            'check_arrays', 'check_conv', 'check_reach', 'conv', 'conv_transpose', 'pool_sizes', 'average_pool',
            'slices', 'choice', 'shared', 'among', 'greatest', 'max_pool', 'relu', 'gelu', 'inverse_deviation',
            'standardised', 'mean_along', 'layer_norm', 'batch_norm', 'collected', 'dropout', 'fans', 'drawn', 'he',
-           'lecun', 'glorot', 'Layer', 'CNN']
+           'lecun', 'glorot', 'Layer', 'checked_layer', 'CNN']
 
 # %% ../nbs/24_convolution.ipynb #c98c1eaf
 @primitive
@@ -103,7 +103,7 @@ def paddings(padding: Any, lengths, kernel, stride, dilation) -> list[tuple[int,
 def check_arrays(**arrays):
     "Raise `TypeError` naming the argument that is no array."
     for name, x in arrays.items():
-        if not hasattr(x, "shape"): raise TypeError(f"{name}: expected an array, got {type(x).__name__}")
+        if isinstance(x, type) or not (hasattr(x, "shape") and hasattr(x, "dtype")): raise TypeError(f"{name}: expected an array, got {type(x).__name__}")
 
 def check_conv(x, w, groups: int):
     "Raise `TypeError` or `ValueError` naming the argument unless these are arrays of a convolution."
@@ -293,6 +293,7 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Any: # of the shape of x
     "Each feature standardised over the batch and all places, then scaled and shifted. Source: Ioffe and Szegedy, arXiv 1502.03167."
+    check_arrays(x=x)
     if statistics is None: return standardise(x, axis=tuple(range(len(x.shape) - 1)), eps=eps) * scale + shift
     mean, variance = statistics
     return (x - mean) * (scale / np.sqrt(variance + eps)) + shift
@@ -317,6 +318,7 @@ def dropout(
     if not 0 <= rate < 1: raise ValueError(f"rate: expected a probability in [0, 1), got {rate!r}")
     if isinstance(rng, bool) or not isinstance(rng, (int, np.integer, np.random.Generator)):
         raise TypeError(f"rng: expected a numpy.random.Generator or an int that seeds one, so that a run can be repeated; got {rng!r}")
+    check_arrays(x=x)
     kept = np.random.default_rng(rng).random(tuple(x.shape), dtype=np.float32) >= rate
     return x * (kept / (1 - rate)).astype(x.dtype)
 
@@ -350,6 +352,11 @@ class Layer(NamedTuple):
     stride: int = 1
     pool: int = 1 # side of the blocks; 1 is no pooling
 
+def checked_layer(layer: Any) -> Layer:
+    "A layer of whole numbers. Raises `TypeError` or `ValueError`."
+    if not isinstance(layer, (tuple, list)) or not 2 <= len(layer) <= 4: raise TypeError(f"layers: expected each as Layer(channels, kernel, stride, pool), got {layer!r}")
+    return Layer(*whole("layers", layer))
+
 class CNN(Model):
     "Layers of convolution, then one linear layer. Parameters W1, b1, W2, b2, ...; He's weights, LeCun's in the last layer, biases zero."
     def __init__(self,
@@ -359,7 +366,8 @@ class CNN(Model):
         seed: int | np.random.Generator = 0, # of the generator that draws the first weights
         dtype: Any = np.float32,
     ):
-        rng, self.features, self.image, self.layers, self.params = np.random.default_rng(seed), math.prod(image), tuple(image), [Layer(*layer) for layer in layers], {}
+        rng, dtype, image, (classes,) = seeded(seed), real_dtype(dtype), whole("image", image), whole("classes", [classes])
+        self.features, self.image, self.layers, self.params = math.prod(image), image, [checked_layer(layer) for layer in layers], {}
         *lengths, c = image
         for layer in self.layers:
             self.add(he((*[layer.kernel] * len(lengths), c, layer.channels), rng, dtype))

@@ -32,6 +32,7 @@ def decode_idx(
     name: object = "data", # what an error calls it, such as its path
 ) -> np.ndarray: # of the shape and type that the header states, in the machine's byte order
     "The array in the bytes of an idx file. Raises `ValueError` when they are not idx, too few or too many. The format: yann.lecun.com/exdb/mnist."
+    if not isinstance(data, (bytes, bytearray)): raise TypeError(f"data: expected bytes, got {type(data).__name__}")
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in IDX_DTYPES:
         raise ValueError(f"{name}: expected idx data, which begins with two zero bytes and a type "
                          f"among {', '.join(map(hex, IDX_DTYPES))}; it begins with {data[:4]!r}")

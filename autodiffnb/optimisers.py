@@ -294,6 +294,7 @@ def global_norm(
     grads: dict[str, Any], # arrays or numbers
 ) -> float: # nan or infinite where one of them is
     "The length of all gradients as one vector. Where squares overflow or are lost, the gradients are divided by the largest number first."
+    if not isinstance(grads, dict): raise TypeError(f"grads: expected a dict of arrays by name, got {type(grads).__name__}")
     square = sum(float(np.vdot(g, g)) for g in map(wide, grads.values()))
     if 1e-20 < square < 1e30: return math.sqrt(square)
     largest = float(np.max([np.max(np.abs(g), initial=0.0) for g in grads.values()], initial=0.0))

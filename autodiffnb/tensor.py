@@ -287,6 +287,8 @@ def unusual(ufunc, how, inputs, params):
     "A ufunc called by a method such as `.reduce`, or with keywords: the first of these names that has a way decides."
     if "out" in params: raise refusal(ufunc, "out= and in-place operators write into an array; use the value that is returned, and write y = x + t instead of x += t")
     inputs = as_arrays(inputs)
+    for a in inputs:
+        if not isinstance(a, (Tensor, int, float, complex)) and not hasattr(a, "dtype"): raise TypeError(f"{label(ufunc)}: expected arrays and numbers, got {type(a).__name__}")
     if ufunc not in rules: newcomers()
     if ufunc in constants and how != "at": return getattr(ufunc, how)(*map(raw, inputs), **{k: raw(v) for k, v in params.items()})
     for name in (how, *params):
