@@ -193,7 +193,7 @@ constants: set[Callable] = {
     np.argmax, np.argmin, np.argsort, np.argpartition, np.searchsorted, np.nonzero, np.flatnonzero, np.count_nonzero,
     np.all, np.any, np.array_equal, np.allclose, np.isclose, np.around, np.round, np.fix, np.iscomplexobj, np.isrealobj,
 }
-refusals: dict[Callable, str] = {f: "it writes into an array (as np.full_like does); write x.at[i].set(t), or t * np.ones(shape)"
+refusals: dict[Callable, str] = {f: "it writes into an array (as np.full_like does); write at(x)[i].set(t), with autodiffnb.at, or t * np.ones(shape)"
                                  for f in (np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal)}
 
 elsewhere: dict[Callable, dict[str, Callable]] = {}    # what is called instead where a Tensor holds an array of another library, by the name of that
@@ -430,9 +430,9 @@ class several:
 
 # %% ../nbs/00_tensor.ipynb #31f2dcf1
 LOSSY = {    # what a reader wrote, or NumPy on their behalf; and what to write instead
-    "__array__":   ("np.array(t)", "np.stack([t, ...]) instead of np.array([t, ...]), x.at[i].set(t) instead of x[i] = t, Sparse(X) @ t for a sparse X, or t.value for the plain array"),
-    "__float__":   ("float(t)", "np.sin(t) instead of math.sin(t), x.at[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
-    "__complex__": ("complex(t)", "t + 0j for a complex Tensor, x.at[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
+    "__array__":   ("np.array(t)", "np.stack([t, ...]) instead of np.array([t, ...]), autodiffnb.at(x)[i].set(t) instead of x[i] = t, Sparse(X) @ t for a sparse X, or t.value for the plain array"),
+    "__float__":   ("float(t)", "np.sin(t) instead of math.sin(t), autodiffnb.at(x)[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
+    "__complex__": ("complex(t)", "t + 0j for a complex Tensor, autodiffnb.at(x)[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
     "__int__":     ("int(t)", "int(t.item()) for the plain number"),
     "__index__":   ("t as a position", "int(t.item()) for the plain number; positions have no derivative"),
     "__setitem__": ("t[i] = v", "t = t.at[i].set(v), a new Tensor with the entries at i changed"),
