@@ -20,11 +20,11 @@ import numpy as np
 # %% auto #0
 __all__ = ['MISLEADING', 'ADVICE', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules', 'entries',
            'constants', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers', 'HOST', 'ways', 'PLAIN',
-           'LOSSY', 'library', 'is_misleading', 'misleading', 'leaf_value', 'Tensor', 'method', 'split', 'node',
-           'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home', 'refusal',
-           'raw', 'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'unusual', 'operator', 'numpy_method', 'brief',
-           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller', 'lossy', 'error_of', 'item',
-           'unanswered', 'check_answer', 'with_rule']
+           'LOSSY', 'OF_SCIPY', 'library', 'is_misleading', 'misleading', 'leaf_value', 'Tensor', 'method', 'split',
+           'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home',
+           'refusal', 'raw', 'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'unusual', 'operator',
+           'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller',
+           'lossy', 'error_of', 'item', 'unanswered', 'check_answer', 'with_rule']
 
 # %% ../nbs/00_tensor.ipynb #10d43782
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -439,11 +439,14 @@ LOSSY = {    # what a reader wrote, or NumPy on their behalf; and what to write 
     "tolist":      ("t.tolist()", "t.value.tolist() for plain numbers"),
 }
 
-def caller(depth: int) -> str:
-    "The function of NumPy or SciPy that a reader called, seen from `depth` frames below; empty if there is none."
-    frame, found = sys._getframe(depth), ""
+OF_SCIPY = ("the same with np.linalg, np.fft, autodiffnb (logsumexp, softmax, log_softmax) or autodiffnb.special (polygamma, multigammaln), "
+            "because of SciPy only ufuncs take a Tensor; Sparse(X) @ t for a sparse X, or t.value for the plain array")
+
+def caller(depth: int) -> tuple[str, str]:
+    "The library and the name of the function of NumPy or SciPy that a reader called, seen from `depth` frames below; empty if there is none."
+    frame, found = sys._getframe(depth), ("", "")
     while frame and (library := frame.f_globals.get("__name__", "").partition(".")[0]) in ("numpy", "scipy"):
-        if not frame.f_code.co_name.startswith(("_", "<", "wrapper")): found = f" (in {library}'s {frame.f_code.co_name})"
+        if not frame.f_code.co_name.startswith(("_", "<", "wrapper")): found = library, frame.f_code.co_name
         frame = frame.f_back
     return found
 
@@ -451,7 +454,9 @@ def lossy(name: str):
     "Make the method `name` refuse to turn a Tensor into something without a history."
     call, instead = LOSSY[name]
     def refuse(self, *args, **kwargs):
-        raise TypeError(f"{call} would lose where this Tensor came from{caller(2)}. Write {instead}")
+        library, function = caller(2)
+        where = f" (in {library}'s {function})" if function else ""
+        raise TypeError(f"{call} would lose where this Tensor came from{where}. Write {OF_SCIPY if library == 'scipy' else instead}")
     setattr(Tensor, name, refuse)
 
 for name in LOSSY: lossy(name)
