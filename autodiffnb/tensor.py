@@ -20,11 +20,11 @@ import numpy as np
 # %% auto #0
 __all__ = ['MISLEADING', 'ADVICE', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules', 'entries',
            'constants', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers', 'HOST', 'ways', 'PLAIN',
-           'LOSSY', 'library', 'is_misleading', 'misleading', 'leaf_value', 'Tensor', 'method', 'split', 'node',
-           'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home', 'refusal',
-           'raw', 'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'unusual', 'operator', 'numpy_method', 'brief',
-           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller', 'lossy', 'error_of', 'item',
-           'unanswered', 'check_answer', 'with_rule']
+           'BOTH', 'FIRST', 'SECOND', 'LOSSY', 'library', 'is_misleading', 'misleading', 'leaf_value', 'Tensor',
+           'method', 'split', 'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp',
+           'implements', 'home', 'refusal', 'raw', 'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'unusual',
+           'operator', 'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several',
+           'caller', 'lossy', 'error_of', 'item', 'unanswered', 'check_answer', 'with_rule']
 
 # %% ../nbs/00_tensor.ipynb #10d43782
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -121,11 +121,13 @@ def record(
     fn: Callable, # the function to call; what its rule is filed under
     args: tuple, # Tensors and constants, by position
     params: dict = NOTHING, # settings such as `axis`, by keyword; never Tensors
+    parts: tuple | None = None, # `split(args)`, where that is known
 ) -> Tensor: # holds the result and the call
     "Call `fn` on the plain values, and remember the call."
     if params: refuse_tensors(fn, params)
-    parts = values, _ = split(args)
-    if fn in on_numbers and type(values[0]) in PYTHON_NUMBERS and type(values[-1]) in PYTHON_NUMBERS: return node(on_numbers[fn](*values), fn, args, parts=parts)
+    if parts is None: parts = split(args)
+    values = parts[0]
+    if type(values[0]) in PYTHON_NUMBERS and type(values[-1]) in PYTHON_NUMBERS and fn in on_numbers: return node(on_numbers[fn](*values), fn, args, params, (), parts)
     try: value = fn(*values, **params) if params else fn(*values)
     except (TypeError, ValueError) as error: raise misfit(error, fn, values) from None
     if type(value) in NUMPYS_OWN and PYTHON_NUMBERS.issuperset(map(type, values)): value = value.item()
@@ -298,12 +300,17 @@ def unusual(ufunc, how, inputs, params):
 
 # %% ../nbs/00_tensor.ipynb #717ac142
 PLAIN = {Tensor, np.ndarray, float, int}
+BOTH, FIRST, SECOND = (0, 1), (0,), (1,)
 
 def operator(ufunc, reflected=False):
     "The method behind a binary operator: `x + y`, or with `reflected` the one that Python tries for `y + x`."
     def binary(self, other):
-        args = (other, self) if reflected else (self, other)
-        return record(ufunc, args) if type(other) in PLAIN and ufunc in rules else apply(ufunc, as_arrays(args))
+        a, b = args = (other, self) if reflected else (self, other)
+        if type(other) not in PLAIN or ufunc not in rules: return apply(ufunc, as_arrays(args))
+        if type(other) is Tensor: parts = (a.value, b.value), BOTH
+        elif reflected: parts = (a, b.value), SECOND
+        else: parts = (a.value, b), FIRST
+        return record(ufunc, args, NOTHING, parts)
     return binary
 
 for name, ufunc in dict(add=np.add, sub=np.subtract, mul=np.multiply, truediv=np.divide, floordiv=np.floor_divide,
