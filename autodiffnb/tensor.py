@@ -19,9 +19,9 @@ import numpy as np
 
 # %% auto #0
 __all__ = ['MISLEADING', 'ADVICE', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules', 'entries',
-           'constants', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers', 'HOST', 'ways', 'PLAIN',
-           'BOTH', 'FIRST', 'SECOND', 'LOSSY', 'library', 'is_misleading', 'misleading', 'leaf_value', 'Tensor',
-           'method', 'split', 'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp',
+           'constants', 'creators', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers', 'HOST',
+           'ways', 'PLAIN', 'BOTH', 'FIRST', 'SECOND', 'LOSSY', 'library', 'is_misleading', 'misleading', 'leaf_value',
+           'Tensor', 'method', 'split', 'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp',
            'implements', 'home', 'refusal', 'raw', 'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'unusual',
            'operator', 'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several',
            'caller', 'lossy', 'error_of', 'item', 'unanswered', 'check_answer', 'with_rule']
@@ -195,6 +195,7 @@ constants: set[Callable] = {
     np.argmax, np.argmin, np.argsort, np.argpartition, np.searchsorted, np.nonzero, np.flatnonzero, np.count_nonzero,
     np.all, np.any, np.array_equal, np.allclose, np.isclose, np.around, np.round, np.fix, np.iscomplexobj, np.isrealobj,
 }
+creators: set[Callable] = {np.arange, np.zeros, np.ones, np.empty, np.full, np.eye, np.identity, np.tri}    # meet a Tensor as `like=`, which NumPy takes away
 refusals: dict[Callable, str] = {f: "it writes into an array (as np.full_like does); write x.at[i].set(t), or t * np.ones(shape)"
                                  for f in (np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal)}
 
@@ -279,6 +280,7 @@ def __array_function__(self, fn, types, args, kwargs):
     if fn in elsewhere:
         for name in map(library, (*args, *kwargs.values())):
             if name in elsewhere[fn]: return elsewhere[fn][name](*args, **kwargs)
+    if fn in creators and (like := kin(self)) is not None and not any(isinstance(a, Tensor) for a in (*args, *kwargs.values())): return fn(*args, **kwargs, like=like)
     if fn in entries: return entries[fn](*args, **kwargs)
     return apply(fn, args, {k: raw(v) for k, v in kwargs.items()} if fn in constants else kwargs)
 

@@ -218,7 +218,7 @@ def test_the_printed_formula_of_every_case_is_the_adjoint(fn, k):
 
 NEEDS_SETTINGS = {"join", "pile", "scatter_add", "excess", "cross_entropy", "spent", "bundle", "pack", "unpack", "checkpointed", "scan", "fold", "quantile", "nanquantile",
                   "convolved", "sinc_derivative", "i0_derivative", "lstsq_solution", "lstsq_residuals", "lstsq_singular_values", "eigh_eigenvalues", "eigh_eigenvectors",
-                  "fitted", "ndtri_exp", "logistic_slope", "replace", "cumsum", "cumprod", "getitem", "reshape", "broadcast_to", "cast", "lambertw", "_lambertw", "einsum", "tensordot"}
+                  "fitted", "ndtri_exp", "logistic_slope", "replace", "cumsum", "cumprod", "getitem", "reshape", "broadcast_to", "cast", "windows", "overlap_add", "greatest", "shared", "among", "lambertw", "_lambertw", "einsum", "tensordot"}
 
 
 @pytest.mark.parametrize("fn", [fn for fn in rules if label(fn) not in NEEDS_SETTINGS], ids=lambda fn: f"{home(fn)}.{label(fn)}")
