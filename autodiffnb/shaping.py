@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
-from .tensor import Tensor, constants, defvjp, entries, implements, kin, label, library, method, primitive, raw, record, refusal
+from .tensor import Tensor, constants, creators, defvjp, entries, implements, kin, label, library, method, primitive, raw, record, refusal
 from .reduction import along, as_shape, cast, settings
 
 # %% auto #0
@@ -355,8 +355,8 @@ def _diag(v, k=0):
     return scatter_add(v, index=(along_it + max(-k, 0), along_it + max(k, 0)), shape=(v.size + abs(k),) * 2)
 
 entries[np.diagflat] = lambda v, k=0: np.diag(np.reshape(v, -1), k)
-entries[np.tril] = lambda m, k=0: np.where(np.tri(*m.shape[-2:], k, bool, like=kin(m)), m, 0)
-entries[np.triu] = lambda m, k=0: np.where(np.tri(*m.shape[-2:], k - 1, bool, like=kin(m)), 0, m)
+entries[np.tril] = lambda m, k=0: np.where(np.tri(*m.shape[-2:], k=k, dtype=bool, like=kin(m)), m, 0)
+entries[np.triu] = lambda m, k=0: np.where(np.tri(*m.shape[-2:], k=k - 1, dtype=bool, like=kin(m)), 0, m)
 
 # %% ../nbs/05_shaping.ipynb #afed44cc
 @implements(np.clip)
@@ -461,7 +461,7 @@ defvjp(np.copy, lambda g, y, x: g)
 entries[np.copy] = lambda a, order="K", subok=False: record(np.copy, (a,))
 Tensor.copy = lambda self, order="C": np.copy(self)
 
-constants.update((np.arange, np.zeros, np.ones, np.empty, np.full, np.eye, np.identity, np.tri))
+constants.update(creators)
 
 @implements(np.full_like)
 def _full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, *, device=None):

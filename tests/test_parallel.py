@@ -231,7 +231,7 @@ def test_fit_says_what_does_not_go_with_an_executor():
         model = SoftmaxRegression(20, 5)
         bad = X.copy()
         bad[17] = np.nan
-        with pytest.raises(ad.training.Diverged, match="the images of this batch are not finite"): fit(model, (bad, LABELS), epochs=1, executor=pool, progress=False)
+        with pytest.raises(ValueError, match=r"train: expected finite numbers, got nan at index \(17, 0\)"): fit(model, (bad, LABELS), epochs=1, executor=pool, progress=False)
     with pytest.raises(TypeError, match="executor: expected None"): fit(SoftmaxRegression(20, 5), (X, LABELS), epochs=1, executor="pool", progress=False)
 
 
