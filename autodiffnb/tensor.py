@@ -18,13 +18,13 @@ import sys
 import numpy as np
 
 # %% auto #0
-__all__ = ['MISLEADING', 'ADVICE', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules', 'entries',
-           'constants', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers', 'HOST', 'ways', 'PLAIN',
-           'LOSSY', 'library', 'is_misleading', 'misleading', 'leaf_value', 'Tensor', 'method', 'split', 'node',
-           'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home', 'refusal',
-           'raw', 'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'unusual', 'operator', 'numpy_method', 'brief',
-           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller', 'lossy', 'error_of', 'item',
-           'unanswered', 'check_answer', 'with_rule']
+__all__ = ['MISLEADING', 'ADVICE', 'never_leaves', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules',
+           'entries', 'constants', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers', 'HOST', 'ways',
+           'PLAIN', 'LOSSY', 'library', 'is_misleading', 'misleading', 'leaf_value', 'Tensor', 'method', 'split',
+           'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home',
+           'refusal', 'raw', 'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'unusual', 'operator',
+           'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller',
+           'lossy', 'error_of', 'item', 'unanswered', 'check_answer', 'with_rule']
 
 # %% ../nbs/00_tensor.ipynb #10d43782
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -46,6 +46,8 @@ def misleading(x) -> TypeError:
     "The error for an array whose arithmetic is not NumPy's."
     return TypeError(f"{type(x).__name__}: its arithmetic is not that of an array; {ADVICE[library(x)]}")
 
+never_leaves: dict[type, str] = {}    # types that a leaf can't hold, and why
+
 def leaf_value(value):
     "The floating-point number or array that a leaf made from `value` holds; a `TypeError` says what can't be one."
     if isinstance(value, Tensor):
@@ -53,6 +55,7 @@ def leaf_value(value):
     if type(value) is not np.ndarray and is_misleading(value): raise misleading(value)
     if type(value) in (bool, int): return float(value)
     if type(value) in (float, complex): return value
+    if type(value) in never_leaves: raise TypeError(f"value: expected an array or a number, got a {type(value).__name__}, {never_leaves[type(value)]}")
     if isinstance(value, type) or not (hasattr(value, "dtype") and hasattr(value, "shape")): value = np.asarray(value)
     if value.dtype.kind in "biu": return value.astype(np.float64)
     if value.dtype.kind in "fc": return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
