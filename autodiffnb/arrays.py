@@ -30,7 +30,7 @@ def would_compute(fn, *args, **params):
 
 COMPUTED = {
     np: """kron cross sort sort_complex partition argsort argpartition vander polyval polydiv polyfit poly roots unwrap convolve correlate
-           geomspace histogram_bin_edges trim_zeros array_equal""",
+           geomspace histogram_bin_edges trim_zeros array_equal array_equiv digitize lexsort may_share_memory shares_memory array2string array_repr array_str einsum_path""",
     np.linalg: "cross det slogdet eigh eigvalsh eig eigvals svdvals cond pinv matrix_rank",
     scimath: "sqrt log log2 log10 logn power arccos arcsin arctanh",
 }
@@ -53,6 +53,10 @@ elsewhere[np.arange] = {"dask": arange_lazily}
 elsewhere[np.copy] = {"dask": lambda a, order="K", subok=False: np.positive(a)}
 elsewhere[np.inner] = {"dask": lambda a, b: np.tensordot(a, b, inner_axes(a, b))}
 elsewhere[np.size] = {"dask": lambda a, axis=None: a.size if axis is None else a.shape[axis]}
+elsewhere[np.isrealobj] = {"dask": lambda x: x.dtype.kind != "c"}
+elsewhere[np.min_scalar_type] = {"dask": lambda a: a.dtype}
+elsewhere[np.common_type] = {"dask": lambda *arrays: np.common_type(*(np.empty(0, a.dtype) for a in arrays))}
+elsewhere[np.diag_indices_from] = {"dask": lambda arr: np.diag_indices_from(np.broadcast_to(0, arr.shape))}
 
 # %% ../nbs/27_arrays.ipynb #c971932a
 def scatter_block(

@@ -21,10 +21,10 @@ import numpy as np
 __all__ = ['MISLEADING', 'ADVICE', 'never_leaves', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules',
            'entries', 'constants', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers', 'HOST', 'ways',
            'PLAIN', 'LOSSY', 'library', 'is_misleading', 'misleading', 'leaf_value', 'Tensor', 'method', 'split',
-           'node', 'record', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home',
-           'refusal', 'raw', 'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'unusual', 'operator',
-           'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller',
-           'lossy', 'error_of', 'item', 'unanswered', 'check_answer', 'with_rule']
+           'node', 'record', 'unknown', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements',
+           'home', 'refusal', 'raw', 'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'flattened', 'unusual',
+           'operator', 'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several',
+           'caller', 'lossy', 'error_of', 'item', 'unanswered', 'check_answer', 'with_rule']
 
 # %% ../nbs/00_tensor.ipynb #10d43782
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -134,10 +134,15 @@ def record(
     if type(value) in NUMPYS_OWN and PYTHON_NUMBERS.issuperset(map(type, values)): value = value.item()
     return node(value, fn, args, params, (), parts)
 
+def unknown(*shapes):
+    "What to do about a length that is nan, which is how a lazy array says that it depends on numbers; nothing if there is none."
+    return "; nan is a length that depends on numbers: x.compute_chunk_sizes() finds it out, and data_parallel need not know it" if any(n != n for shape in shapes for n in shape) else ""
+
 def misfit(error, fn, values):
     "`error` with the name of the function and the shapes of its arguments: in front, or as a note where the error is of a kind of its own."
-    where = f"{label(fn)} of shapes {' and '.join(str(v.shape) for v in values if hasattr(v, 'shape'))}"
-    if type(error) is ValueError: return ValueError(f"{where}: {error}")
+    shapes = [v.shape for v in values if hasattr(v, "shape")]
+    where = f"{label(fn)} of shapes {' and '.join(map(str, shapes))}"
+    if type(error) is ValueError: return ValueError(f"{where}: {error}{unknown(*shapes)}")
     error.add_note(f"in {where}")
     return error
 
@@ -275,10 +280,12 @@ def __array_ufunc__(self, ufunc, how, *inputs, **params):
     if how != "__call__" or params: return unusual(ufunc, how, inputs, params)
     return apply(ufunc, as_arrays(inputs))
 
+def flattened(x): return [leaf for part in x for leaf in flattened(part)] if type(x) in (list, tuple) else [x]
+
 @method
 def __array_function__(self, fn, types, args, kwargs):
     if fn in elsewhere:
-        for name in map(library, (*args, *kwargs.values())):
+        for name in map(library, flattened([*args, *kwargs.values()])):
             if name in elsewhere[fn]: return elsewhere[fn][name](*args, **kwargs)
     if fn in entries: return entries[fn](*args, **kwargs)
     return apply(fn, args, {k: raw(v) for k, v in kwargs.items()} if fn in constants else kwargs)

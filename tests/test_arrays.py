@@ -18,7 +18,7 @@ import gpu_stand_in
 from autodiffnb import Sparse, Tensor, cross_entropy, grad, gradients, hessian, hvp, jacobian, jvp, log_softmax, softmax, value_and_grad, vjp
 from autodiffnb.arrays import scatter_block, scatter_lazily, scatter_on_device
 from autodiffnb.shaping import scatter_add, scatter_numpy, scatters
-from autodiffnb.tensor import elsewhere
+from autodiffnb.tensor import constants, elsewhere
 from gpu_stand_in import Device, to_device
 
 from test_rules import Computed, adjoint_for, halves, lazily, name_of, outputs, pulled, table, whole
@@ -102,13 +102,48 @@ def test_what_dask_would_compute_is_refused_or_has_another_form(fn, lazily):
              np.argpartition: lambda t: np.argpartition(t, 1), np.vander: lambda t: np.vander(t[0]), np.polyval: lambda t: np.polyval(t[0], t), np.polydiv: lambda t: np.polydiv(t[0], t[1]),
              np.polyfit: lambda t: np.polyfit(t[0], t[1], 1), np.poly: lambda t: np.poly(t[0]), np.roots: lambda t: np.roots(t[0]), np.convolve: lambda t: np.convolve(t[0], t[1]),
              np.correlate: lambda t: np.correlate(t[0], t[1]), np.geomspace: lambda t: np.geomspace(t[0], t[1]), np.trim_zeros: lambda t: np.trim_zeros(t[0]), np.array_equal: lambda t: np.array_equal(t, t),
-             np.lib.scimath.logn: lambda t: np.lib.scimath.logn(2, t), np.lib.scimath.power: lambda t: np.lib.scimath.power(t, 2), np.inner: lambda t: np.inner(t, t), np.arange: lambda t: np.arange(t[0, 0], 5.0, like=t)}
-    call = calls.get(fn, fn)
+             np.array_equiv: lambda t: np.array_equiv(t, t), np.digitize: lambda t: np.digitize(t[0], t[0]), np.lexsort: lambda t: np.lexsort((t[0], t[1])), np.may_share_memory: lambda t: np.may_share_memory(t, t),
+             np.shares_memory: lambda t: np.shares_memory(t, t), np.einsum_path: lambda t: np.einsum_path("ij,jk", t, t), np.lib.scimath.logn: lambda t: np.lib.scimath.logn(2, t), np.lib.scimath.power: lambda t: np.lib.scimath.power(t, 2), np.inner: lambda t: np.inner(t, t), np.arange: lambda t: np.arange(t[0, 0], 5.0, like=t)}
+    call, forms = calls.get(fn, fn), (np.copy, np.inner, np.size, np.isrealobj, np.common_type, np.min_scalar_type, np.diag_indices_from)
     try: y = call(Tensor(whole(x)))
-    except TypeError as error: assert f"{fn.__name__} of a Tensor: Dask" in str(error) and fn not in (np.copy, np.inner, np.size)
-    else: assert fn is np.size and y == 9 or isinstance(y.value, da.Array) and fn in (np.copy, np.inner)
+    except TypeError as error: assert f"{fn.__name__} of a Tensor: Dask" in str(error) and fn not in forms
+    else:
+        assert fn in forms
+        if isinstance(y, Tensor): assert isinstance(y.value, da.Array)
+        else: np.testing.assert_equal(y, call(x))
     if fn in (np.linalg.cholesky, np.arange): return
     with pytest.raises(Computed), pytest.warns(): call(whole(x))
+
+
+@pytest.mark.parametrize("fn", [pytest.param(fn, id=name_of(fn)) for fn in sorted(constants, key=name_of) if name_of(fn).startswith("np.")])
+@pytest.mark.filterwarnings("ignore")
+def test_what_has_no_derivative_is_not_computed_silently_either(fn, lazily):
+    "However many arguments it takes; `Computed` is no Exception and passes through"
+    x = RNG.normal(size=(3, 3))
+    for args in ((x,), (x, x), (x, x, x), (x, 1), (x[0], x[1]), (x[0], 1), ((x[0], x[1]),)):
+        tensors = [tuple(Tensor(whole(a)) for a in arg) if isinstance(arg, tuple) else arg if isinstance(arg, int) else Tensor(whole(arg)) for arg in args]
+        with contextlib.suppress(Exception): fn(*tensors)
+
+
+def test_what_depends_on_the_dtype_or_the_shape_alone_is_known_without_computing(lazily):
+    for x in (X, X.astype(np.float32), X + 1j):
+        t = Tensor(whole(x))
+        assert np.isrealobj(t) == np.isrealobj(x) and np.common_type(t, Tensor(whole(X))) is np.common_type(x, X) and np.min_scalar_type(t) == np.min_scalar_type(x)
+    with pytest.raises(ValueError): np.diag_indices_from(Tensor(whole(X)))
+
+
+def test_lengths_that_depend_on_numbers_are_named(lazily):
+    "Dask has nan for them, which is no equal of itself"
+    chosen = whole(X)[whole(X)[:, 0] > 0]
+    labels = whole(LABELS)[whole(X)[:, 0] > 0]
+    for call in (lambda w: cross_entropy(chosen @ w, labels), lambda w: cross_entropy(chosen @ w, softmax(chosen @ W)), lambda w: np.mean((chosen @ w) ** 2), lambda w: np.sum(np.reshape(chosen @ w, -1)), lambda w: (chosen @ w)[1:]):
+        with pytest.raises(ValueError, match=r"x.compute_chunk_sizes\(\) finds it out"): gradients(call(t := Tensor(W)), t)
+    t = Tensor(W)
+    with pytest.raises(ValueError, match=r"g: expected shape \(nan, 3\).*compute_chunk_sizes"): gradients(chosen @ t, t, whole(np.ones((2, 3))))
+
+
+def test_fit_says_that_it_takes_no_lazy_images(lazily):
+    with pytest.raises(TypeError, match="train: expected images in memory, got a lazy Dask array"): autodiffnb.fit(autodiffnb.SoftmaxRegression(4, 3), (whole(X), LABELS), epochs=1, progress=False)
 
 
 def test_dask_still_returns_the_other_cholesky_factor():
