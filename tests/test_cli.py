@@ -92,10 +92,19 @@ def test_float64(data, capsys, tmp_path):
     (["--epochs", "-1"], "--epochs: expected 0 or more, got -1"), (["--epochs", "many"], "--epochs: expected an integer, got 'many'"), (["--batch", "0"], "--batch: expected 1 or more"), (["--lr", "0"], r"--lr: expected a number in \(0, inf\), got 0"),
     (["--lr", "nan"], "--lr: .*got nan"), (["--lr", "fast"], "--lr: expected a number, got 'fast'"), (["--momentum", "1"], r"--momentum: expected a number in \[0, 1\), got 1"), (["--seed", "-3"], "--seed"), (["--model", "cnn"], "--model: invalid choice: 'cnn'"),
     (["--hidden", "8", "0"], "--hidden: expected 1 or more"), (["--clip", "-1"], "--clip"), (["--resume"], "--resume: expected --out"), (["--nesterov"], "--nesterov: expected --optimizer sgd and --momentum"), (["--optimizer", "adam", "--momentum", "0.5"], "--momentum: expected --optimizer sgd or rmsprop"),
+    (["--hidden", "8"], "--hidden: expected --model mlp beside it, got softmax"), (["--out", "."], "--out: expected the name of a file, and . is a folder"),
     (["--learning-rate", "1"], "unrecognized arguments: --learning-rate")])
 def test_misuse_is_two(args, words, capsys):
     code, out, err = usage(capsys, *args)
     assert code == 2 and out == "" and re.search(words, err)
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs the pipes of POSIX")
+def test_a_pipe_is_no_file_and_nobody_waits_for_it(data, tmp_path):
+    os.mkfifo(tmp_path / "run.npz")
+    for args, code in [(["--data", data, "--out", tmp_path / "run.npz"], 2), (["--data", data, "--out", tmp_path / "run.npz", "--resume"], 1), (["--data", tmp_path / "run.npz"], 1)]:
+        process = spawn(*args)
+        assert "is a device or a pipe" in process.communicate(timeout=60)[1] and process.returncode == code
+    assert (tmp_path / "run.npz").is_fifo()
 
 def test_an_earlier_run_is_not_written_over(data, capsys, tmp_path):
     out = tmp_path / "run.npz"
