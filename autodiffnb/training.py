@@ -46,6 +46,9 @@ class Model:
 
     def forward(self, params: dict[str, Any], X: Any) -> Any: raise NotImplementedError("forward: a subclass of Model defines it")
 
+    def check(self, X: Any):
+        "What `fit` calls with all rows before it begins. A subclass that doesn't take any number raises `TypeError` or `ValueError` here."
+
     def __call__(self, X: Any) -> Tensor: # (n, classes)
         "The logits of a batch (n, features) or of images that flatten to that, recorded."
         return self.forward(self.params, rows(X, self.features))
@@ -535,7 +538,9 @@ def check_path(checkpoint):
 def check_data(model, data, name, loss):
     "Images, flat for a `Model`, and labels; those for `cross_entropy` are all checked at once, so that an error names their place in the data."
     images, labels = checked_pair(data, name)
-    if isinstance(model, Model): images = named(name, rows, check_images(images, name), model.features)
+    if isinstance(model, Model):
+        images = named(name, rows, check_images(images, name), model.features)
+        named(name, model.check, images)
     z = raw(getattr(model, "logits", model)(images[:1]))
     if loss is not cross_entropy: return images, labels
     if z.dtype.kind == "c": raise TypeError(f"{name}: expected images that give real logits; {images.dtype} gives {z.dtype}")
