@@ -20,12 +20,12 @@ import numpy as np
 # %% auto #0
 __all__ = ['MISLEADING', 'ADVICE', 'never_leaves', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules',
            'entries', 'constants', 'creators', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers',
-           'HOST', 'ways', 'PLAIN', 'BOTH', 'FIRST', 'SECOND', 'LOSSY', 'library', 'is_misleading', 'misleading',
-           'leaf_value', 'Tensor', 'method', 'split', 'node', 'record', 'unknown', 'misfit', 'refuse_tensors', 'label',
-           'Rule', 'Each', 'defvjp', 'implements', 'home', 'refusal', 'raw', 'as_array', 'as_arrays', 'kin', 'apply',
-           'newcomers', 'flattened', 'unusual', 'operator', 'numpy_method', 'brief', 'made_by', 'topological_order',
-           'ancestors', 'primitive', 'several', 'caller', 'lossy', 'error_of', 'item', 'unanswered', 'check_answer',
-           'with_rule']
+           'HOST', 'ways', 'PLAIN', 'BOTH', 'FIRST', 'SECOND', 'LOSSY', 'OF_SCIPY', 'library', 'is_misleading',
+           'misleading', 'leaf_value', 'Tensor', 'method', 'split', 'node', 'record', 'unknown', 'misfit',
+           'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home', 'refusal', 'raw', 'as_array',
+           'as_arrays', 'kin', 'apply', 'newcomers', 'flattened', 'unusual', 'operator', 'numpy_method', 'brief',
+           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller', 'lossy', 'error_of', 'item',
+           'unanswered', 'check_answer', 'with_rule']
 
 # %% ../nbs/00_tensor.ipynb #10d43782
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -205,7 +205,7 @@ constants: set[Callable] = {
     np.all, np.any, np.array_equal, np.allclose, np.isclose, np.around, np.round, np.fix, np.iscomplexobj, np.isrealobj,
 }
 creators: set[Callable] = {np.arange, np.zeros, np.ones, np.empty, np.full, np.eye, np.identity, np.tri}    # meet a Tensor as `like=`, which NumPy takes away
-refusals: dict[Callable, str] = {f: "it writes into an array (as np.full_like does); write x.at[i].set(t), or t * np.ones(shape)"
+refusals: dict[Callable, str] = {f: "it writes into an array (as np.full_like does); write at(x)[i].set(t), with autodiffnb.at, or t * np.ones(shape)"
                                  for f in (np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal)}
 
 elsewhere: dict[Callable, dict[str, Callable]] = {}    # what is called instead where a Tensor holds an array of another library, by the name of that
@@ -450,20 +450,23 @@ class several:
 
 # %% ../nbs/00_tensor.ipynb #31f2dcf1
 LOSSY = {    # what a reader wrote, or NumPy on their behalf; and what to write instead
-    "__array__":   ("np.array(t)", "np.stack([t, ...]) instead of np.array([t, ...]), x.at[i].set(t) instead of x[i] = t, Sparse(X) @ t for a sparse X, or t.value for the plain array"),
-    "__float__":   ("float(t)", "np.sin(t) instead of math.sin(t), x.at[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
-    "__complex__": ("complex(t)", "t + 0j for a complex Tensor, x.at[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
+    "__array__":   ("np.array(t)", "np.stack([t, ...]) instead of np.array([t, ...]), autodiffnb.at(x)[i].set(t) instead of x[i] = t, Sparse(X) @ t for a sparse X, or t.value for the plain array"),
+    "__float__":   ("float(t)", "np.sin(t) instead of math.sin(t), autodiffnb.at(x)[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
+    "__complex__": ("complex(t)", "t + 0j for a complex Tensor, autodiffnb.at(x)[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
     "__int__":     ("int(t)", "int(t.item()) for the plain number"),
     "__index__":   ("t as a position", "int(t.item()) for the plain number; positions have no derivative"),
     "__setitem__": ("t[i] = v", "t = t.at[i].set(v), a new Tensor with the entries at i changed"),
     "tolist":      ("t.tolist()", "t.value.tolist() for plain numbers"),
 }
 
-def caller(depth: int) -> str:
-    "The function of NumPy or SciPy that a reader called, seen from `depth` frames below; empty if there is none."
-    frame, found = sys._getframe(depth), ""
+OF_SCIPY = ("the same with np.linalg, np.fft, autodiffnb (logsumexp, softmax, log_softmax) or autodiffnb.special (polygamma, multigammaln), "
+            "because of SciPy only ufuncs take a Tensor; Sparse(X) @ t for a sparse X, or t.value for the plain array")
+
+def caller(depth: int) -> tuple[str, str]:
+    "The library and the name of the function of NumPy or SciPy that a reader called, seen from `depth` frames below; empty if there is none."
+    frame, found = sys._getframe(depth), ("", "")
     while frame and (library := frame.f_globals.get("__name__", "").partition(".")[0]) in ("numpy", "scipy"):
-        if not frame.f_code.co_name.startswith(("_", "<", "wrapper")): found = f" (in {library}'s {frame.f_code.co_name})"
+        if not frame.f_code.co_name.startswith(("_", "<", "wrapper")): found = library, frame.f_code.co_name
         frame = frame.f_back
     return found
 
@@ -471,7 +474,9 @@ def lossy(name: str):
     "Make the method `name` refuse to turn a Tensor into something without a history."
     call, instead = LOSSY[name]
     def refuse(self, *args, **kwargs):
-        raise TypeError(f"{call} would lose where this Tensor came from{caller(2)}. Write {instead}")
+        library, function = caller(2)
+        where = f" (in {library}'s {function})" if function else ""
+        raise TypeError(f"{call} would lose where this Tensor came from{where}. Write {OF_SCIPY if library == 'scipy' else instead}")
     setattr(Tensor, name, refuse)
 
 for name in LOSSY: lossy(name)
