@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
-from .tensor import Tensor, constants, defvjp, entries, implements, kin, label, leaf_value, library, method, primitive, raw, record, refusal
+from .tensor import Tensor, constants, creators, defvjp, entries, implements, kin, label, leaf_value, library, method, primitive, raw, record, refusal
 from .reduction import along, as_shape, cast, settings
 
 # %% auto #0
@@ -473,7 +473,7 @@ defvjp(np.copy, lambda g, y, x: g)
 entries[np.copy] = lambda a, order="K", subok=False: record(np.copy, (a,))
 Tensor.copy = lambda self, order="C": np.copy(self)
 
-constants.update((np.arange, np.zeros, np.ones, np.empty, np.full, np.eye, np.identity, np.tri))
+constants.update(creators)
 
 @implements(np.full_like)
 def _full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, *, device=None):

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 import autodiffnb.shaping
 from autodiffnb import Tensor, at, compile, grad, gradients
 from autodiffnb.check import check_grads
-from autodiffnb.shaping import inverse_permutation, names_once, rounds, scatter_add, scatter_by_asking, survivors
+from autodiffnb.shaping import inverse_permutation, names_once, rounds, scatter_add, scatter_by_asking, scatters, survivors
 
 quick = settings(max_examples=40, deadline=None)
 X = np.arange(24.0).reshape(2, 3, 4) / 7 + 0.3
@@ -361,3 +361,10 @@ def test_dask_stays_lazy(name):
     assert isinstance(y.value, da.Array) and isinstance(grad, da.Array)
     np.testing.assert_array_equal(y.value.compute(), f(host).value)
     np.testing.assert_allclose(grad.compute(), expected, rtol=1e-6)
+
+
+def test_an_array_without_a_scatter_says_so(monkeypatch):
+    monkeypatch.delitem(scatters, "dask", raising=False)
+    t = Tensor(da.from_array(ROW, chunks=2))
+    y = t[np.array([0, 0])]
+    with pytest.raises(TypeError, match="scatters"): gradients(y.sum(), t)
