@@ -56,6 +56,16 @@ def test_tables_are_arrays():
     model, again = deep(), deep()
     assert quiet(model, (Frame(X), Frame(t)), (Frame(X), t), epochs=2, shuffle=0).rows == quiet(again, (X, t), (X, t), epochs=2, shuffle=0).rows and same(values(model), values(again))
     assert np.array_equal(model.predict(Frame(X)), model.predict(X)) and np.array_equal(model(Frame(X)).value, model(X).value) and evaluate(model, (Frame(X), Frame(t))) == evaluate(model, (X, t))
+    for (a, b), (c, d) in zip(T.minibatches(Frame(X), Frame(t), batch_size=50, rng=1), T.minibatches(X, t, batch_size=50, rng=1), strict=True): assert np.array_equal(a, c) and np.array_equal(b, d)
+
+def test_sparse_images():
+    sparse = pytest.importorskip("scipy.sparse")
+    from autodiffnb import Sparse
+    X, t = np.where(IMAGES.reshape(-1, 12) > 0.8, 1.0, 0.0), LABELS
+    with pytest.raises(TypeError, match="train: expected images as an array or a Sparse, got csr_array; Sparse"): quiet(small(), (sparse.csr_array(X), t), epochs=1)
+    model, again = small(dtype=float), small(dtype=float)
+    quiet(model, (Sparse(sparse.csr_array(X)), t), epochs=2, shuffle=0), quiet(again, (X, t), epochs=2, shuffle=0)
+    for name, p in model.params.items(): np.testing.assert_allclose(p.value, again.params[name].value, rtol=1e-12)
 
 @pytest.mark.parametrize("X, words", [
     (np.ones((2, 12)).astype(str), "X: expected numbers, got <U"), (np.ones((2, 12), object), "X: expected numbers, got object"), (Frame(np.full((2, 12), "a")), "X: expected numbers"), (np.ma.masked_greater(np.ones((2, 12)), 3), "X: expected a plain array, got MaskedArray"),
