@@ -8,17 +8,20 @@ Docs: https://autodiffnb.github.io/autodiffnb/arrays.html.md"""
 from __future__ import annotations
 from functools import partial
 from math import prod
+from operator import index as integer
 from typing import Any
 import numpy as np
 from numpy.lib import scimath
 from .contraction import contraction_axes, dot_axes, inner_axes
 from .shaping import is_basic, names_once, scatter_by_asking, scatters
-from .tensor import Tensor, elsewhere, entries, label, refusal, wrappers
+from .program import Watched
+from .tensor import Tensor, elsewhere, entries, label, never_leaves, refusal, wrappers
 import autodiffnb.samples
 
 # %% auto #0
 __all__ = ['COMPUTED', 'forms', 'would_compute', 'other_factor', 'arange_lazily', 'scatter_block', 'scatter_lazily',
-           'scatter_on_device', 'Sparse', 'product', 'sparse_tensordot', 'sparse_matmul', 'called']
+           'scatter_on_device', 'Sparse', 'taken', 'product', 'sparse_tensordot', 'sparse_matmul', 'sparse_transpose',
+           'called']
 
 # %% ../nbs/27_arrays.ipynb #2de66633
 def would_compute(fn, *args, **params):
@@ -27,7 +30,7 @@ def would_compute(fn, *args, **params):
 
 COMPUTED = {
     np: """kron cross sort sort_complex partition argsort argpartition vander polyval polydiv polyfit poly roots unwrap convolve correlate
-           geomspace histogram_bin_edges trim_zeros array_equal""",
+           geomspace histogram_bin_edges trim_zeros array_equal array_equiv digitize lexsort may_share_memory shares_memory array2string array_repr array_str einsum_path""",
     np.linalg: "cross det slogdet eigh eigvalsh eig eigvals svdvals cond pinv matrix_rank",
     scimath: "sqrt log log2 log10 logn power arccos arcsin arctanh",
 }
@@ -50,6 +53,10 @@ elsewhere[np.arange] = {"dask": arange_lazily}
 elsewhere[np.copy] = {"dask": lambda a, order="K", subok=False: np.positive(a)}
 elsewhere[np.inner] = {"dask": lambda a, b: np.tensordot(a, b, inner_axes(a, b))}
 elsewhere[np.size] = {"dask": lambda a, axis=None: a.size if axis is None else a.shape[axis]}
+elsewhere[np.isrealobj] = {"dask": lambda x: x.dtype.kind != "c"}
+elsewhere[np.min_scalar_type] = {"dask": lambda a: a.dtype}
+elsewhere[np.common_type] = {"dask": lambda *arrays: np.common_type(*(np.empty(0, a.dtype) for a in arrays))}
+elsewhere[np.diag_indices_from] = {"dask": lambda arr: np.diag_indices_from(np.broadcast_to(0, arr.shape))}
 
 # %% ../nbs/27_arrays.ipynb #c971932a
 def scatter_block(
@@ -98,7 +105,7 @@ class Sparse:
     def __init__(self,
         matrix: Any, # two axes; has `shape`, `dtype`, `.T` and `@`
     ):
-        if len(getattr(matrix, "shape", ())) != 2:
+        if len(getattr(matrix, "shape", ())) != 2 or not hasattr(matrix, "nnz"):
             raise TypeError(f"matrix: expected a sparse matrix of two axes, got {type(matrix).__name__} of shape {getattr(matrix, 'shape', ())}")
         self.matrix = getattr(matrix, "matrix", matrix)
 
@@ -106,20 +113,31 @@ class Sparse:
     dtype = property(lambda self: self.matrix.dtype)
     ndim  = property(lambda self: 2)
     size  = property(lambda self: prod(self.shape))
+    nnz   = property(lambda self: self.matrix.nnz, doc="How many numbers are kept.")
     T     = property(lambda self: Sparse(self.matrix.T))
+    mT    = T
     def __len__(self): return self.shape[0]
-    def __getitem__(self, rows): return Sparse(self.matrix[rows])
+    def __getitem__(self, rows): return taken(self.matrix, rows)
     def __matmul__(self, x): return np.matmul(self, x)
     def __rmatmul__(self, x): return np.matmul(x, self)
-    def __repr__(self): return f"<Sparse {self.dtype} of shape {self.shape}, {self.matrix.nnz} numbers>"
+    def __repr__(self): return f"<Sparse {self.dtype} of shape {self.shape}, {self.nnz} numbers>"
     def __array__(self, *args, **params): raise TypeError("a Sparse would become dense here; X.matrix.todense() does that in plain sight")
+
+never_leaves[Sparse] = "whose adjoint would be dense; it can be a constant in a product"
+
+def taken(matrix: Any, rows: Any) -> Sparse:
+    "These rows of a sparse matrix. Raises `TypeError` for a single one, or when its format has no rows to take."
+    if any(isinstance(i, (int, np.integer)) for i in (rows if isinstance(rows, tuple) else (rows,))):
+        raise TypeError(f"rows: expected a slice, or an array of numbers or booleans, since a Sparse keeps its two axes; got {rows}")
+    try: return Sparse(matrix[rows])
+    except (NotImplementedError, TypeError) as error: raise TypeError(f"rows: SciPy takes none of a {type(matrix).__name__}; Sparse(X.tocsr()) has rows") from error
 
 # %% ../nbs/27_arrays.ipynb #798ba976
 def product(S, x, axis):
     "The sum over the columns of the sparse `S` with this axis of the dense `x`; the rows of `S` come first."
     if len(x.shape) == 1: return S @ x
     x = np.moveaxis(x, axis, 0)
-    return (S @ np.reshape(x, (x.shape[0], -1))).reshape(S.shape[0], *x.shape[1:])
+    return (S @ np.reshape(x, (x.shape[0], prod(x.shape[1:])))).reshape(S.shape[0], *x.shape[1:])
 
 def sparse_tensordot(a, b, axes=2):
     "`np.tensordot` of a Sparse and a dense array, over one axis."
@@ -136,14 +154,19 @@ def sparse_matmul(a, b):
     return sparse_tensordot(a, b, ((len(a.shape) - 1,), (0,)))
 
 # %% ../nbs/27_arrays.ipynb #13282bac
+def sparse_transpose(a, axes=None):
+    "`np.transpose` of a Sparse."
+    return a if axes is not None and [integer(axis) % 2 for axis in axes] == [0, 1] else a.T
+
 forms = {    # what NumPy's functions do with a Sparse
     np.matmul: sparse_matmul, np.tensordot: sparse_tensordot, np.dot: lambda a, b: sparse_tensordot(a, b, dot_axes(a, b)),
-    np.transpose: lambda a: a.T, np.swapaxes: lambda a, axis1, axis2: a.T, np.iscomplexobj: lambda x: x.dtype.kind == "c",
+    np.transpose: sparse_transpose, np.permute_dims: sparse_transpose, np.matrix_transpose: lambda x: x.T, np.linalg.matrix_transpose: lambda x: x.T,
+    np.swapaxes: lambda a, axis1, axis2: a.T if (axis1 - axis2) % 2 else a, np.iscomplexobj: lambda x: x.dtype.kind == "c",
 }
 
 def called(fn, types, args, params):
     "`fn` of a Sparse, if it is one of its `forms`."
-    if any(issubclass(t, Tensor) for t in types): return NotImplemented
+    if any(issubclass(t, (Tensor, Watched)) for t in types): return NotImplemented
     if fn not in forms: raise TypeError(f"np.{label(fn)} of a Sparse: a sparse matrix has products only (@, np.matmul, np.dot, np.tensordot over one axis)")
     return forms[fn](*args, **params)
 

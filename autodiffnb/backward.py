@@ -9,7 +9,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any, Iterable
 import numpy as np
-from .tensor import Tensor, as_arrays, label, made_by, method, node as make_node, on_numbers, rules, topological_order
+from .tensor import Tensor, as_arrays, label, made_by, method, node as make_node, on_numbers, rules, topological_order, unknown
 
 # %% auto #0
 __all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'ONE', 'ONE_KIND', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'whole',
@@ -23,7 +23,7 @@ def sum_to(g, shape: tuple[int, ...]):
     extra = len(given) - len(shape)
     if extra >= 0 and given[extra:] == shape: return g.sum(axis=0 if extra == 1 else tuple(range(extra)))
     grown = [n for n, length in enumerate(shape, extra) if n < 0 or length != given[n]]
-    if any(n < 0 or shape[n - extra] != 1 for n in grown): raise ValueError(f"a vjp returned shape {given} for an argument of shape {shape}")
+    if any(n < 0 or shape[n - extra] != 1 for n in grown): raise ValueError(f"a vjp returned shape {given} for an argument of shape {shape}{unknown(given, shape)}")
     return g.sum(axis=(*range(extra), *grown)).reshape(shape)
 
 # %% ../nbs/01_backward.ipynb #e74ca97b
@@ -33,7 +33,7 @@ def conform(g, x, broadcasts: bool = True):
     if g is None: raise TypeError("a vjp returned None; is its return missing?")
     shape, dtype = getattr(x, "shape", ()), getattr(x, "dtype", None) or type(x)
     if getattr(g, "shape", ()) != shape:
-        if not broadcasts: raise ValueError(f"a vjp returned shape {getattr(g, 'shape', ())} for an argument of shape {shape}")
+        if not broadcasts: raise ValueError(f"a vjp returned shape {getattr(g, 'shape', ())} for an argument of shape {shape}{unknown(shape)}")
         g = sum_to(g, shape)
     return g if getattr(g, "dtype", None) is dtype else recast(g, dtype)
 
@@ -79,7 +79,7 @@ def sweep(
             if a not in on_path: continue
             try:
                 if (vjp := rule.vjps[i]) is None: continue
-                term = conform(vjp(g, y, *args, **t.params), a.value, rule.broadcasts)
+                term = conform(vjp(g, y, *args, **t.params) if t.params else vjp(g, y, *args), a.value, rule.broadcasts)
             except Exception as error: raise explained(error, t, i)
             adjoints[a] = adjoints[a] + term if a in adjoints else term
     return adjoints
@@ -93,7 +93,8 @@ PYTHON_NUMBERS = {float, complex}
 def plain_call(t, rule):
     "The plain result and arguments of the call that made `t`, as its rule wants them."
     args = t.values
-    if type(t.value) in PYTHON_NUMBERS and t.fn not in on_numbers: args = [NUMPY_NUMBER[type(a)](a) if type(a) in NUMPY_NUMBER else a for a in args]
+    if t.fn in on_numbers: return t.value, args
+    if type(t.value) in PYTHON_NUMBERS: args = [NUMPY_NUMBER[type(a)](a) if type(a) in NUMPY_NUMBER else a for a in args]
     elif not rule.broadcasts and not PYTHON_NUMBERS.isdisjoint(map(type, args)):
         args = [np.asarray(a) if type(a) in PYTHON_NUMBERS else a for a in args]
     return ((t.value, *t.kept) if t.kept else t.value), args
@@ -132,7 +133,7 @@ def seed(output: Tensor, g=None, recorded=False):
     if not isinstance(g, (np.ndarray, Tensor, float, int, complex)) and (isinstance(g, type) or not hasattr(g, "shape")): g = np.asarray(g)
     if getattr(g, "dtype", ONE_KIND).kind not in "biufc": raise TypeError(f"g: expected numbers, got {g.dtype}")
     if np.iscomplexobj(g) and not np.iscomplexobj(value): raise TypeError(f"g: expected real numbers for a real output, got {getattr(g, 'dtype', 'complex')}")
-    if getattr(g, "shape", ()) != output.shape: raise ValueError(f"g: expected shape {output.shape}, that of the output; got {getattr(g, 'shape', ())}")
+    if getattr(g, "shape", ()) != output.shape: raise ValueError(f"g: expected shape {output.shape}, that of the output; got {getattr(g, 'shape', ())}{unknown(output.shape)}")
     return conform(g, value)
 
 # %% ../nbs/01_backward.ipynb #ac0397c6

@@ -15,7 +15,7 @@ from math import prod
 from typing import Any
 import numpy as np
 from .softmax import log_softmax, shifted, softmax
-from .tensor import MISLEADING, Tensor, defvjp, misleading, primitive, raw
+from .tensor import MISLEADING, Tensor, defvjp, misleading, primitive, raw, unknown
 
 # %% ../nbs/08_loss.ipynb #6dcc867b
 @lru_cache(256)
@@ -77,13 +77,13 @@ def checked_one_hot(labels, shape, axis):
     rest = shape[:axis % len(shape)] + shape[axis % len(shape) + 1:]
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels: expected integers of shape {rest}, or probabilities of shape {shape}; got {labels.dtype} of shape {labels.shape}")
-    if labels.shape != rest: raise ValueError(f"labels: expected shape {rest}, that of the logits {shape} without axis {axis}; got {labels.shape}")
+    if labels.shape != rest: raise ValueError(f"labels: expected shape {rest}, that of the logits {shape} without axis {axis}; got {labels.shape}{unknown(rest, labels.shape)}")
     o = one_hot(labels, shape, axis)
     if isinstance(o, np.ndarray) and found(np.count_nonzero(o) != labels.size): raise out_of_range(labels, shape[axis])
     return o
 
 def found(wrong) -> bool:
-    "Whether a check found something wrong. An array that is being recorded notes down that it expects the answer no."
+    "Whether a check found something wrong. An array that `compile` is recording, in a later chapter, notes down that it expects the answer no."
     return wrong.expect(False) if hasattr(wrong, "expect") else bool(wrong)
 
 def out_of_range(labels, c):
@@ -95,7 +95,7 @@ def out_of_range(labels, c):
 # %% ../nbs/08_loss.ipynb #da16b0da
 def check_probabilities(probabilities, shape, axis):
     "Raise a `ValueError` unless these have the shape of the logits, are not negative, and sum to 1 along `axis`."
-    if probabilities.shape != shape: raise ValueError(f"labels: expected probabilities of shape {shape}, that of the logits; got {probabilities.shape}")
+    if probabilities.shape != shape: raise ValueError(f"labels: expected probabilities of shape {shape}, that of the logits; got {probabilities.shape}{unknown(shape)}")
     if not isinstance(probabilities, np.ndarray): return
     total = probabilities.sum(axis=axis, keepdims=True)
     if total.size > probabilities.size: raise ValueError(f"labels: expected probabilities of at least one class along axis {axis}; got shape {probabilities.shape}")

@@ -8,9 +8,10 @@ Docs: https://autodiffnb.github.io/autodiffnb/parallel.html.md"""
 from __future__ import annotations
 import asyncio, pickle, sys, traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor, as_completed, wait
 from copy import copy
+from numbers import Real
 from time import monotonic
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -21,23 +22,32 @@ from .tensor import Tensor, label
 from .transforms import SETTINGS
 
 # %% auto #0
-__all__ = ['jobs', 'BEAT', 'ANSWER', 'joined', 'Total', 'rows', 'packed', 'Job', 'rebuilt', 'dumped', 'attempt', 'fill', 'answer',
-           'parts_of', 'as_shard', 'shard_list', 'at_home', 'split_rows', 'gathered', 'again', 'slots', 'in_cluster',
-           'is_dask_future', 'leaf', 'Placed', 'Traffic', 'Cluster', 'method', 'step', 'replies', 'ask', 'scheduler',
-           'workers', 'noticed', 'locate', 'expect_coming', 'place', 'some_workers', 'level', 'explained',
-           'keeps_dying', 'nobody', 'DataParallel', 'is_lazy', 'is_client', 'data_parallel']
+__all__ = ['jobs', 'BEAT', 'ANSWER', 'form', 'joined', 'Total', 'rows', 'counted', 'packed', 'Job', 'rebuilt', 'dumped',
+           'attempt', 'fill', 'answer', 'parts_of', 'is_delayed', 'is_dask_array', 'as_shard', 'shard_list', 'at_home',
+           'here', 'split_rows', 'gathered', 'again', 'slots', 'in_cluster', 'is_dask_future', 'leaf', 'Placed',
+           'Traffic', 'Cluster', 'method', 'step', 'replies', 'ask', 'scheduler', 'workers', 'noticed', 'locate',
+           'expect_coming', 'place', 'some_workers', 'level', 'explained', 'keeps_dying', 'nobody', 'DataParallel',
+           'is_lazy', 'is_client', 'data_parallel']
 
 # %% ../nbs/21_parallel.ipynb #40ac7055
+def form(tree: Any) -> dict[str, tuple]:
+    "The shape of each leaf, under its name."
+    return {where: getattr(x, "shape", ()) for where, x in tree_leaves(tree, "result").items()}
+
 def joined(
     a: tuple | None, # (rows, a tree of means over them); rows None for sums; None for a shard without rows
     b: tuple | None, # the same of other rows
 ) -> tuple | None: # the same of all these rows
-    "Two means as the mean of both, leaf by leaf; sums are added. Leaves that are no numbers, such as a parameter's activation function, are the first's."
+    "Two means as the mean of both, leaf by leaf; sums are added. Leaves that are no numbers, such as a parameter's activation function, are the first's. Raises `ValueError` when the two have other leaves or shapes."
     if a is None or b is None: return b if a is None else a
     (n, x), (m, y) = a, b
     p, q = (1, 1) if n is None else (float(n / (n + m)), float(m / (n + m)))
-    pairs = zip(tree_leaves(x).values(), tree_leaves(y).values(), strict=True)
-    return None if n is None else n + m, tree_build(x, [u if isinstance(u, SETTINGS) else p * u + q * v for u, v in pairs])
+    one, other = form(x), form(y)
+    if one != other:
+        where = next(k for k in one | other if one.get(k) != other.get(k))
+        raise ValueError(f"f: expected results of the same form for all shards, since their mean is taken; {where} is {one.get(where, 'missing')} for some and {other.get(where, 'missing')} for others")
+    xs, ys = tree_leaves(x), tree_leaves(y)
+    return None if n is None else n + m, tree_build(x, [u if isinstance(u, SETTINGS) else p * u + q * ys[k] for k, u in xs.items()])
 
 # %% ../nbs/21_parallel.ipynb #677263c3
 class Total:
@@ -57,8 +67,15 @@ class Total:
 
 # %% ../nbs/21_parallel.ipynb #3cd15f75
 def rows(*arrays: Any) -> int:
-    "What a shard counts in the mean: the rows of its first array."
+    "What a shard counts in the mean: the rows of its first array. Raises `TypeError` when that has none."
+    if not getattr(arrays[0], "shape", ()): raise TypeError(f"shards: expected arrays with rows, got {type(arrays[0]).__name__}; for others `weight` says what a shard counts")
     return arrays[0].shape[0]
+
+def counted(n: Any) -> int | float:
+    "What `weight` gave, as a number of Python's: NumPy's small integers would overflow when they are added. Raises `ValueError` when it is none."
+    n = n.item() if getattr(n, "shape", None) == () else n
+    if not isinstance(n, Real) or not 0 <= n < np.inf: raise ValueError(f"weight: expected a number of 0 or more for each shard, got {n!r}")
+    return n
 
 def packed(x: Any) -> Any:
     "`x`, as a copy in C order if its numbers are not aligned or do not lie together. BLAS would not take it as it is, and NumPy's own loops add in another order."
@@ -71,8 +88,7 @@ class Job:
 
     def __call__(self, params: Any, arrays: tuple) -> tuple | None:
         arrays = tuple(packed(x.compute(scheduler="synchronous") if hasattr(x, "__dask_graph__") else x) for x in arrays)
-        n = None if self.weight is None else self.weight(*arrays)
-        if n is not None and not 0 <= n < np.inf: raise ValueError(f"weight: expected a number of 0 or more for each shard, got {n!r}")
+        n = None if self.weight is None else counted(self.weight(*arrays))
         if n == 0: return None
         try: f = self.spare.pop()
         except IndexError: f = copy(self.f) if isinstance(self.f, Compiled) else self.f
@@ -131,17 +147,23 @@ async def answer(name: str, code: bytes | None, params: bytes, wanted: list[tupl
     return await asyncio.to_thread(parts_of, jobs[name], params, shards, count, dask_worker.state.nthreads)
 
 def parts_of(job: Job, params: bytes, shards: dict[int, tuple[Any, tuple]], count: int, threads: int) -> bytes:
-    "The joined parts of these shards, or the error with its traceback as text, because a traceback can't travel."
+    "The joined parts of these shards, or the error with its traceback as text, because a traceback can't travel. An error that can't travel either is a text too."
     total = Total(count)
     try:
         with ThreadPoolExecutor(threads) as pool: fill(total, job, pool if threads > 1 else None, pickle.loads(params), {i: (*as_shard(data, i), *extra) for i, (data, extra) in shards.items()})
         return dumped(("parts", total.parts))
-    except Exception as error:
-        text = traceback.format_exc()
-        try: return dumped(("error", (error, text)))
-        except TypeError: return dumped(("error", (RuntimeError(f"{type(error).__name__}: {error}"), text)))
+    except BaseException as error:
+        try: code = dumped(error)
+        except TypeError: code = b""
+        return dumped(("error", (code, f"{type(error).__name__}: {error}", getattr(error, "__notes__", []), traceback.format_exc())))
 
 # %% ../nbs/21_parallel.ipynb #a90db5a2
+def is_delayed(x: Any) -> bool:
+    "Is it a `dask.delayed` value? That has every attribute that one asks for, except NumPy's protocols."
+    return hasattr(x, "__dask_graph__") and not hasattr(x, "__array_function__")
+
+def is_dask_array(x: Any) -> bool: return hasattr(x, "__dask_graph__") and hasattr(x, "__array_function__")
+
 def as_shard(shard: Any, i: int) -> tuple:
     "The arrays of shard number `i`. Raises `TypeError` when it is something else."
     if isinstance(shard, (tuple, list)) and len(shard): return tuple(shard)
@@ -153,8 +175,9 @@ def shard_list(shards: Any) -> list:
     if isinstance(shards, (str, bytes, dict)) or not isinstance(shards, Iterable): raise TypeError(f"shards: expected a list of tuples of arrays, got {type(shards).__name__}")
     if hasattr(shards, "shape"): shards = (shards,) if hasattr(shards, "__dask_graph__") else as_shard(shards, 0)
     shards = list(shards)
-    if not shards: raise ValueError("shards: expected at least one, got none")
-    if not all(hasattr(x, "__dask_graph__") and hasattr(x, "chunks") for x in shards): return [x if hasattr(x, "result") else as_shard(x, i) for i, x in enumerate(shards)]
+    if not shards: raise ValueError("shards: expected at least one, got none (an iterator gives its items once)")
+    if not any(map(is_dask_array, shards)): return [x if hasattr(x, "result") else as_shard(x, i) for i, x in enumerate(shards)]
+    if not all(map(is_dask_array, shards)): raise TypeError(f"shards: expected Dask arrays only, or tuples of arrays only; got {', '.join(type(x).__name__ for x in shards)}")
     if any(not x.shape for x in shards): raise ValueError(f"shards: expected arrays with rows; got shapes {', '.join(str(x.shape) for x in shards)}")
     cuts = [x.chunks[0] for x in shards]
     if len({str(cut) for cut in cuts}) > 1: raise ValueError(f"shards: expected Dask arrays with the same blocks of rows; they have {', '.join(map(str, cuts))}")
@@ -163,8 +186,12 @@ def shard_list(shards: Any) -> list:
 # %% ../nbs/21_parallel.ipynb #ae002a6c
 def at_home(shard: Any, i: int) -> tuple:
     "The arrays of a shard in this process; waits for futures."
-    shard = as_shard(shard.result() if hasattr(shard, "result") else shard, i)
-    return tuple(x.result() if hasattr(x, "result") else x for x in shard)
+    try: return tuple(map(here, as_shard(here(shard), i)))
+    except Exception as error:
+        error.add_note(f"while shard {i} was brought here")
+        raise
+
+def here(x: Any) -> Any: return x.compute(scheduler="synchronous") if is_delayed(x) else x.result() if hasattr(x, "result") else x
 
 # %% ../nbs/21_parallel.ipynb #f1274fa5
 def split_rows(
@@ -198,7 +225,8 @@ def is_dask_future(x: Any) -> bool: return "distributed" in sys.modules and isin
 def leaf(client: Any, shard: Any, address: str) -> Any:
     "A future of the shard's tuple, preferably on the worker with this address."
     if is_dask_future(shard): return shard
-    there = {} if any(in_cluster(client, x) for x in shard) else dict(workers=[address], allow_other_workers=True)
+    there = {} if any(in_cluster(client, x) for x in (shard if isinstance(shard, tuple) else (shard,))) else dict(workers=[address], allow_other_workers=True)
+    if is_delayed(shard): return client.submit(again, client.compute(shard, **there), pure=False, **there)
     arrays = [client.compute(x, **there) if hasattr(x, "__dask_graph__") else x for x in shard]
     return client.submit(gathered, *arrays, pure=False, **there)
 
@@ -228,10 +256,12 @@ class Cluster:
     def __call__(self, params: Any, shards: list, extras: list[tuple]) -> tuple | None:
         if self.client.asynchronous: raise TypeError("executor: expected a Client that is not asynchronous; a step waits for its result")
         if self.client.status == "closed": raise ConnectionError(f"executor: {self.client} is closed")
-        shards = [x if is_dask_future(x) or not hasattr(x, "result") else at_home(x, i) for i, x in enumerate(shards)]
-        try: return self.client.sync(self.step, dumped(params), shards, extras)
+        shards = [at_home(x, i) if hasattr(x, "result") and not is_dask_future(x) and not is_delayed(x) else x for i, x in enumerate(shards)]
+        try: part, error = self.client.sync(self.step, dumped(params), shards, extras)
         except CancelledError as error:
             raise ConnectionError(f"shards: some are lost, and Dask can't make them again: {' '.join(str(error).split())}. Data that was scattered or cancelled is gone with its worker; make shards by tasks, such as client.submit(load, i)") from error
+        if error is not None: raise error
+        return part
 
 def method(f: Callable) -> Callable:
     "Make `f` a method of `Cluster`."
@@ -240,7 +270,8 @@ def method(f: Callable) -> Callable:
 
 # %% ../nbs/21_parallel.ipynb #90dbe7ea
 @method
-async def step(self, params: bytes, shards: list, extras: list[tuple]) -> tuple | None:
+async def step(self, params: bytes, shards: list, extras: list[tuple]) -> tuple[tuple | None, BaseException | None]:
+    "The joined part, or what `f` raised on a worker: it is raised outside, where a StopIteration or SystemExit doesn't end the loop of the client."
     placed = await self.place(shards)
     total, left, losses, self.traffic = Total(len(shards)), set(range(len(shards))), Counter(), Traffic(0, 0)
     while left:
@@ -255,11 +286,11 @@ async def step(self, params: bytes, shards: list, extras: list[tuple]) -> tuple 
             else:
                 self.informed.discard(address)
                 losses.update(groups[address])
-        if errors: raise self.explained(*min(errors, key=lambda e: e[0])[1:])
+        if errors: return None, self.explained(*min(errors, key=lambda e: e[0])[1:])
         if left and max(losses.values()) > self.retries: raise self.keeps_dying(losses)
         if left: await self.locate(placed, left)
     [part] = total.parts.values()
-    return part
+    return part, None
 
 # %% ../nbs/21_parallel.ipynb #1ee70de4
 BEAT = 1.0    # seconds without an answer after which the cluster is looked at
@@ -293,7 +324,7 @@ async def ask(self, address: str, numbers: list[int], placed: Placed, params: by
     except Exception as error:
         error.add_note(f"on worker {address}, which could not begin; is this package installed there, in the same version?")
         raise
-    if reply["status"] != "OK": return "error", (RuntimeError(reply["exception_text"]), reply["traceback_text"])
+    if reply["status"] != "OK": return "error", (b"", reply["exception_text"], [], reply["traceback_text"])
     self.informed.add(address)
     self.traffic = Traffic(self.traffic.sent + len(question), self.traffic.received + len(reply["result"]))
     return pickle.loads(reply["result"])
@@ -354,7 +385,7 @@ async def expect_coming(self, leaf: Any, i: int, count: int):
 @method
 async def place(self, shards: list) -> Placed:
     "The shards in the cluster: placed now, or at an earlier step, and levelled out if workers have come since."
-    key = tuple(x.name if hasattr(x, "__dask_graph__") else id(x) for shard in shards for x in (shard if isinstance(shard, tuple) else (shard,)))
+    key = tuple(x.key if is_delayed(x) else x.name if is_dask_array(x) else id(x) for shard in shards for x in (shard if isinstance(shard, tuple) else (shard,)))
     placed = self.placed.pop(key, None)
     if placed is None:
         threads = await self.some_workers()
@@ -389,9 +420,13 @@ async def level(self, placed: Placed):
 
 # %% ../nbs/21_parallel.ipynb #07b7a2ff
 @method
-def explained(self, content: tuple, address: str) -> Exception:
-    "An error of the function, with the traceback of the worker on which it was raised."
-    error, text = content
+def explained(self, content: tuple, address: str) -> BaseException:
+    "An error of the function, with the traceback of the worker on which it was raised; a `RuntimeError` in its place if it can't be made again here."
+    code, summary, notes, text = content
+    try: error = pickle.loads(code)
+    except Exception:
+        error = RuntimeError(summary)
+        for note in notes: error.add_note(note)
     error.add_note(f"on worker {address}, where the traceback was:\n{text}")
     return error
 
@@ -419,11 +454,13 @@ class DataParallel:
     @property
     def traffic(self) -> Traffic: return self.cluster.traffic if self.cluster else Traffic(0, 0)
 
-    def __call__(self, params: Any, shards: Any, *each: Sequence) -> Any:
+    def __call__(self, params: Any, shards: Any, *each: Iterable) -> Any:
         for where, x in tree_leaves(params, "params").items():
             if isinstance(x, Tensor): raise TypeError(f"{where}: expected an array, got a Tensor, and the step is not recorded; pass values, as in {{name: p.value for name, p in params.items()}}")
         if shards is not self.blocks[0]: self.blocks = shards if is_lazy(shards) else self, shard_list(shards)
         shards, params = self.blocks[1], tree_map(packed, params)
+        if not all(isinstance(values, Iterable) for values in each): raise TypeError(f"each: expected a list with a value for each shard, got {', '.join(type(values).__name__ for values in each)}")
+        each = [list(values) for values in each]
         for values in each:
             if len(values) != len(shards): raise ValueError(f"each: expected {len(shards)} values, one for each shard; got {len(values)}")
         extras = list(zip(*each)) if each else [()] * len(shards)
@@ -450,13 +487,13 @@ def data_parallel(
 ) -> Callable: # step(params, shards, *each) -> what f gives, of all rows
     """`f` over data that is cut into shards: `value, grads = data_parallel(value_and_grad(loss), executor)(params, shards)`.
 
-    `params` is a tree of numbers and arrays; `shards` a list with a tuple of arrays for each, or a future of one, or a tuple of Dask arrays, whose blocks of rows are the shards.
+    `params` is a tree of numbers and arrays; `shards` a list with a tuple of arrays for each, or a future or `dask.delayed` value of one, or a tuple of Dask arrays, whose blocks of rows are the shards.
     Each further argument of the step is a list with a value for each shard, which `f` gets behind the shard's arrays: a seed, or which rows to take.
 
     The result is that of the whole batch to rounding, and the same to the bit for every executor and any number of workers: it depends on the shards alone
     (where BLAS and the processor are the same, and BLAS uses as many threads).
 
-    Without a Client the blocks of Dask arrays are computed at every step, so that they need not fit into memory together; `persist` them if they do.
+    Without a Client, delayed shards and the blocks of Dask arrays are computed at every step, so that they need not fit into memory together; `persist` them if they do.
     With a Client the shards are placed at the first step that has them, stay where they are, and should not be written to; arrays of this process travel through the scheduler, which keeps a copy to make them again.
     A worker may die at any time: its shards are made again elsewhere, and the step ends with the same bits.
 

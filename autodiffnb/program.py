@@ -15,18 +15,18 @@ from typing import Any, Callable
 from weakref import WeakSet, ref
 import numpy as np
 from .check import DEEPEST, parts, with_parts
-from .shaping import scatter_numpy, scatters
+from .shaping import scatter_numpy, scatters, writes, written
 from .tensor import Tensor, label
 
 # %% auto #0
 __all__ = ['ABOUT', 'SHAPELESS', 'BINARY', 'COMPARING', 'UNARY', 'named', 'WRITERS', 'spelled', 'ELEMENTWISE', 'REDUCTIONS',
-           'LINE', 'FILLED', 'SIGNS', 'OTHER', 'EAGER', 'LIMIT', 'Slot', 'kind', 'is_array', 'leaves', 'replaced',
-           'plain', 'Call', 'refused', 'Recording', 'Watched', 'method', 'define', 'define_in_place', 'Named',
-           'Disappointed', 'expect', 'expect_answer', 'refuse_reading', 'tensordot_calls', 'difference', 'structure',
-           'unlike', 'expect_none_stored', 'find_memory', 'without_repeats', 'needed_calls', 'lowered', 'writes_out',
-           'addresses', 'lives', 'elementwise_over', 'lay_out', 'Source', 'function_name', 'statement', 'signature_of',
-           'is_input', 'flat', 'mapped', 'unpacking', 'Program', 'expect_checks_first', 'fixed_result', 'indented',
-           'returned', 'simple', 'made', 'is_foreign', 'value_of', 'Compiled', 'compile']
+           'LINE', 'FILLED', 'SIGNS', 'OTHER', 'EAGER', 'LIMIT', 'Slot', 'kind', 'is_array', 'is_foreign', 'leaves',
+           'replaced', 'plain', 'Call', 'refused', 'Recording', 'Watched', 'method', 'define', 'define_in_place',
+           'Named', 'Disappointed', 'expect', 'expect_answer', 'refuse_reading', 'tensordot_calls', 'as_one_call',
+           'difference', 'structure', 'unlike', 'expect_none_stored', 'find_memory', 'without_repeats', 'needed_calls',
+           'lowered', 'writes_out', 'addresses', 'lives', 'elementwise_over', 'lay_out', 'Source', 'function_name',
+           'statement', 'signature_of', 'is_input', 'flat', 'mapped', 'unpacking', 'Program', 'expect_checks_first',
+           'fixed_result', 'indented', 'returned', 'simple', 'made', 'value_of', 'Compiled', 'compile']
 
 # %% ../nbs/17_program.ipynb #20527915
 class Slot:
@@ -40,6 +40,10 @@ def kind(x) -> tuple:
     return type(x), getattr(x, "shape", None), getattr(x, "dtype", None), getattr(x, "strides", None)
 
 def is_array(x) -> bool: return isinstance(x.value if type(x) is Slot else x, np.ndarray)
+
+def is_foreign(x) -> bool:
+    "Is it an array that is not NumPy's own: a Tensor, one that is being recorded, one of another library?"
+    return hasattr(x, "dtype") and type(x) is not np.ndarray and not (type(x) is not Watched and isinstance(x, (np.generic, np.dtype)))
 
 # %% ../nbs/17_program.ipynb #59672688
 def leaves(x) -> list:
@@ -93,7 +97,7 @@ class Recording:
 
     def call(self, fn, args, params={}):
         "Call `fn` on the plain values, and note the call."
-        args, params = replaced(self.slot_of, args), replaced(self.slot_of, params)
+        args, params = replaced(self.argument, args), replaced(self.argument, params)
         values = replaced(plain, args), replaced(plain, params)
         if fn in ABOUT: return fn(*values[0], **values[1])
         if fn in SHAPELESS or fn is np.where and len(args) == 1: raise refused(fn, "has a result whose shape depends on values; np.where keeps the shape")
@@ -118,6 +122,11 @@ class Recording:
         for slot in {x for c in self.calls for x in (*c.given, *c.made) if type(x) is Slot}: slot.value = None
         self.slots.clear()
         return self
+
+    def argument(self, x):
+        "The slot of an argument, or itself; with arrays of another library a call can't be laid out, and the function is called as it is."
+        if type(x) is not Watched and not isinstance(x, type) and is_foreign(x): raise Disappointed
+        return self.slot_of(x)
 
     def slot_of(self, x):
         if type(x) is not Watched: return x
@@ -168,6 +177,7 @@ def __array_ufunc__(self, ufunc, how, *inputs, **params):
 @method
 def __array_function__(self, fn, types, args, params):
     if any(issubclass(t, Tensor) for t in types): return NotImplemented
+    replaced(self.recording.argument, (args, params))
     return spelled[fn](*args, **params) if fn in spelled else self.recording.call(fn, args, params)
 
 @method
@@ -224,7 +234,7 @@ for name, call in named.items():
 
 # %% ../nbs/17_program.ipynb #12c0588f
 class Disappointed(Exception):
-    "A check found something wrong while it was recorded: the function is to be called on plain values, and will say so."
+    "A check found something wrong while it was recorded, or an array of another library was among the constants: the function is to be called on plain values."
 
 @method
 def expect(self, answer: bool) -> bool:
@@ -253,7 +263,12 @@ def tensordot_calls(a, b, axes):
     return np.dot(rows, columns).reshape(shapes[0] + shapes[1])
 
 spelled: dict[Callable, Callable] = {np.tensordot: tensordot_calls}
-scatters[Watched] = lambda g, index, shape: next(x for x in leaves((g, index)) if type(x) is Watched).recording.call(scatter_numpy, (g, index, shape))
+
+def as_one_call(fn):
+    "`fn`, noted as one call by the recording of whichever argument has one."
+    return lambda *args: next(x for x in leaves(args) if type(x) is Watched).recording.call(fn, args)
+
+scatters[Watched], writes[Watched] = as_one_call(scatter_numpy), as_one_call(written)
 
 # %% ../nbs/17_program.ipynb #f070f1a3
 def difference(first: Recording, second: Recording) -> str | None:
@@ -554,10 +569,6 @@ def made(say: Source, lines: list[str]) -> Callable:
 
 # %% ../nbs/17_program.ipynb #d975c5fd
 LIMIT = 16    # programs of one function, and recordings that wait for their second
-
-def is_foreign(x) -> bool:
-    "Is it an array that is not NumPy's own: a Tensor, one that is being recorded, one of another library?"
-    return hasattr(x, "dtype") and type(x) is not np.ndarray and not (type(x) is not Watched and isinstance(x, (np.generic, np.dtype)))
 
 def value_of(x):
     "The plain value of a watched one."

@@ -565,6 +565,7 @@ def check_data(model, data, name, loss):
 def check_images(images, name):
     "The images, if they are finite numbers in a plain array; a number that is not is named by its place."
     if isinstance(images, (np.ma.MaskedArray, np.matrix)): raise TypeError(f"{name}: expected images as a plain array, got {type(images).__name__}")
+    if hasattr(images, "__dask_graph__"): raise TypeError(f"{name}: expected images in memory, got a lazy Dask array; pass x.compute(), or take steps with data_parallel, for which its blocks are shards")
     if not hasattr(images, "__array_function__") and hasattr(images, "tocsr"): raise TypeError(f"{name}: expected images as an array or a Sparse, got {type(images).__name__}; Sparse(images) is one")
     if images.dtype.kind not in "biufc": raise TypeError(f"{name}: expected images as numbers, got {images.dtype}")
     for at in range(0, len(images) if type(images) is np.ndarray and images.dtype.kind in "fc" else 0, 1000):
