@@ -17,7 +17,7 @@ from .tensor import Tensor
 from .training import Model, real_dtype, rows, seeded, whole
 
 # %% auto #0
-__all__ = ['contract', 'CHARACTERS', 'causal', 'check_shapes', 'checked_mask', 'attention_weights', 'attention', 'check_tokens',
+__all__ = ['contract', 'CHARACTERS', 'causal', 'attention_weights', 'attention', 'check_shapes', 'checked_mask', 'check_tokens',
            'one_hot', 'Transformer', 'norm', 'forward', 'looked_at', 'check', 'written', 'held_out', 'draw_sums',
            'answers']
 
@@ -32,24 +32,6 @@ def causal(
 
 # %% ../nbs/25_attention.ipynb #ee4e89a8
 contract = partial(np.einsum, optimize=True)
-
-def check_shapes(**arrays):
-    "Raise `TypeError` or `ValueError` unless these are queries and keys, or queries, keys and values."
-    check_arrays(**arrays)
-    names, (q, k, *v) = ", ".join(arrays), [tuple(x.shape) for x in arrays.values()]
-    shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in arrays.items())
-    if {len(shape) for shape in (q, k, *v)} != {4}: raise ValueError(f"{names}: expected four axes each, (n, places, heads, features); got {shapes}")
-    if any(k[:3] != shape[:3] for shape in v) or q[0] != k[0] or q[2:] != k[2:]:
-        raise ValueError(f"{names}: expected the same n and heads, as many values as keys, and as many features in keys as in queries; got {shapes}")
-
-def checked_mask(mask, scores):
-    "What is added to the scores. Raises `TypeError` or `ValueError` naming `mask`; one that is larger would make more of the scores than there are."
-    mask = mask if hasattr(mask, "shape") else np.asarray(mask)
-    check_arrays(mask=mask)
-    sizes = (1,) * (4 - len(mask.shape)) + tuple(mask.shape)
-    if len(sizes) != 4 or any(size not in (1, n) for size, n in zip(sizes, scores.shape)):
-        raise ValueError(f"mask: expected a shape that broadcasts to {tuple(scores.shape)}, (n, heads, queries, keys); got {tuple(mask.shape)}")
-    return np.where(mask, 0, -np.inf).astype(scores.dtype) if mask.dtype == bool else mask
 
 def attention_weights(
     q: Any, # (n, queries, heads, features)
@@ -74,6 +56,25 @@ def attention(
     Raises `ValueError` naming the shapes that do not fit. Source: Vaswani et al., arXiv 1706.03762."""
     check_shapes(q=q, k=k, v=v)
     return contract("nhij,njhf->nihf", attention_weights(q, k, mask), v)
+
+# %% ../nbs/25_attention.ipynb #8f38e926
+def check_shapes(**arrays):
+    "Raise `TypeError` or `ValueError` unless these are queries and keys, or queries, keys and values."
+    check_arrays(**arrays)
+    names, (q, k, *v) = ", ".join(arrays), [tuple(x.shape) for x in arrays.values()]
+    shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in arrays.items())
+    if {len(shape) for shape in (q, k, *v)} != {4}: raise ValueError(f"{names}: expected four axes each, (n, places, heads, features); got {shapes}")
+    if any(k[:3] != shape[:3] for shape in v) or q[0] != k[0] or q[2:] != k[2:]:
+        raise ValueError(f"{names}: expected the same n and heads, as many values as keys, and as many features in keys as in queries; got {shapes}")
+
+def checked_mask(mask, scores):
+    "What is added to the scores. Raises `TypeError` or `ValueError` naming `mask`; one that is larger would make more of the scores than there are."
+    mask = mask if hasattr(mask, "shape") else np.asarray(mask)
+    check_arrays(mask=mask)
+    sizes = (1,) * (4 - len(mask.shape)) + tuple(mask.shape)
+    if len(sizes) != 4 or any(size not in (1, n) for size, n in zip(sizes, scores.shape)):
+        raise ValueError(f"mask: expected a shape that broadcasts to {tuple(scores.shape)}, (n, heads, queries, keys); got {tuple(mask.shape)}")
+    return np.where(mask, 0, -np.inf).astype(scores.dtype) if mask.dtype == bool else mask
 
 # %% ../nbs/25_attention.ipynb #d6d2b359
 def check_tokens(tokens, n: int):

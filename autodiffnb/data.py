@@ -243,7 +243,7 @@ def fashion_mnist(
 
 # %% ../nbs/20_data.ipynb #bd3e5e71
 def minibatches(
-    *arrays: Any, # each (n, ...): anything with a shape that slices and takes an array of rows
+    *arrays: Any, # each (n, ...): anything with a shape that slices and takes an array of rows; a DataFrame or a Series gives its values
     batch_size: int, # rows in a batch, at least 1
     rng: np.random.Generator | int | None = None, # draws the order of the rows; None keeps it
     drop_last: bool = False, # leave out the last batch when it is short
@@ -252,6 +252,7 @@ def minibatches(
 
     Without `rng` the pieces are slices in order, so of NumPy arrays they are views and nothing is copied. With a generator a new permutation is drawn at each call;
     with an int it is the same at each call. Raises `TypeError` or `ValueError` when called, not when the first batch is asked for."""
+    arrays = tuple(array.to_numpy() if hasattr(array, "to_numpy") else array for array in arrays)
     lengths = _lengths(arrays)
     n, size = lengths[0], _batch_size(batch_size)
     stop = n - n % size if drop_last else n

@@ -7,10 +7,10 @@ Docs: https://autodiffnb.github.io/autodiffnb/training.html.md"""
 # %% auto #0
 __all__ = ['KIND', 'VERSION', 'Model', 'whole', 'seeded', 'real_dtype', 'plain_array', 'rows', 'SoftmaxRegression', 'MLP',
            'evaluate', 'checked_pair', 'History', 'to_csv', 'shown', 'plot', 'write_atomically', 'regular', 'is_gone',
-           'save', 'check_model', 'check_kinds', 'Checkpoint', 'load', 'understood', 'not_ours', 'contents', 'members',
-           'generator_in', 'put', 'Diverged', 'not_finite', 'diverged', 'priced', 'one_epoch', 'Silent', 'Lines', 'Bar',
-           'reporter', 'shuffler', 'begun', 'check_run', 'check_path', 'check_data', 'check_images', 'named', 'Picked',
-           'in_shards', 'fit', 'run']
+           'save', 'in_json', 'check_model', 'check_kinds', 'Checkpoint', 'load', 'understood', 'not_ours', 'contents',
+           'members', 'generator_in', 'put', 'Diverged', 'not_finite', 'diverged', 'priced', 'one_epoch', 'Silent',
+           'Lines', 'Bar', 'reporter', 'shuffler', 'begun', 'checksum', 'check_run', 'check_path', 'check_data',
+           'check_images', 'named', 'Picked', 'in_shards', 'fit', 'run']
 
 # %% ../nbs/23_training.ipynb #d85e5048
 import contextlib
@@ -22,6 +22,7 @@ import math
 import os
 import platform
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -301,13 +302,19 @@ def save(
         state["slots"] = list(state["slots"])
     diary = None if history is None else dict(columns=history.to_dict(), settings=history.settings, stopped=history.stopped, interrupted=history.interrupted)
     about = dict(kind=KIND, version=VERSION, arrays=sorted(arrays), optimizer=state, history=diary, rng=rng and rng.bit_generator.state)
-    text = json.dumps(about, default=lambda x: {"array": x.tolist(), "dtype": str(x.dtype)})
+    text = json.dumps(about, default=in_json)
     write_atomically(path, lambda file: np.savez(file, about=np.array(text), **arrays))
 
+def in_json(x: Any) -> Any:
+    "NumPy's numbers as Python's, and its arrays with their dtype. Raises `TypeError` at anything else, which a history or its settings may hold."
+    if isinstance(x, np.generic) and x.dtype.kind in "biuf": return float(x) if x.dtype.kind == "f" else x.item()
+    if isinstance(x, np.ndarray) and x.dtype.kind in "biufU": return {"array": x.tolist(), "dtype": str(x.dtype)}
+    raise TypeError(f"history: expected numbers, text and arrays of numbers in its rows and settings, got {x!r:.100}")
+
 def check_model(model):
-    "Raise `TypeError` unless this has parameters."
+    "Raise `TypeError` unless this has parameters, with names that are text."
     params = getattr(model, "params", None)
-    if not isinstance(params, dict) or not all(isinstance(p, Tensor) for p in params.values()):
+    if not isinstance(params, dict) or not all(isinstance(name, str) and isinstance(p, Tensor) for name, p in params.items()):
         raise TypeError(f"model: expected one with `params`, a dict of Tensors by name; got {type(model).__name__}")
 
 def check_kinds(**given):
@@ -364,7 +371,7 @@ def contents(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
     if not arrays: raise refused(f"it is a .npz file of something else ({', '.join(names[:4])})")
     if other := [name for name, x in arrays.items() if not isinstance(x, np.ndarray)]: raise refused(f"its entry {other[0]!r} is no array")
     try: about = json.loads(arrays.pop("about").item(), object_hook=lambda d: np.array(d["array"], d["dtype"]) if d.keys() == {"array", "dtype"} else d)
-    except (TypeError, ValueError) as error: raise refused(f"its entry 'about' is not JSON ({error})") from error
+    except (TypeError, ValueError, RecursionError) as error: raise refused(f"its entry 'about' is not JSON ({error})") from error
     if not isinstance(about, dict) or about.get("kind") != KIND: raise refused("its entry 'about' is of something else")
     if about.get("version") != VERSION: raise refused(f"it is of version {about.get('version')}, and this package reads version {VERSION}")
     if missing := {"arrays", "optimizer", "history", "rng"} - about.keys(): raise refused(f"it is incomplete ({', '.join(sorted(missing))})")
@@ -503,13 +510,21 @@ def begun(
         return history
     found = load(checkpoint)
     theirs = {} if found.history is None else found.history.settings
-    other = [f"{name} was {theirs.get(name)!r} and is {value!r}" for name, value in settings.items() if theirs.get(name, found) != value]
+    other = [f"{name} was {theirs.get(name)!r} and is {value!r}" for name, value in settings.items() if theirs.get(name, value if name == "data" else found) != value]
     if other: raise ValueError(f"checkpoint: {checkpoint} is of another run: {', '.join(other)}. "
                                "Give another path; or `load` it and pass its history, to go on with other settings")
     if rng is not None and found.rng is None: raise ValueError(f"checkpoint: {checkpoint} holds no state of the generator that shuffled")
     put(found, checkpoint, model, optimizer)
     if rng is not None: rng.bit_generator.state = found.rng.bit_generator.state
     return found.history
+
+def checksum(data: tuple[Any, Any]) -> dict[str, str]:
+    "What tells other data of as many rows; nothing where the arrays aren't NumPy's own."
+    if any(type(x) is not np.ndarray or x.dtype.char not in "?bBhHiIlLqQefd" for x in data): return {}
+    sums = [0, 0]
+    for i, x in enumerate(data):
+        for at in range(0, len(x), 1000): sums[i] = zlib.crc32(np.ascontiguousarray(x[at:at + 1000]), sums[i])
+    return dict(data=", ".join(f"{described(x)} {total:08x}" for x, total in zip(data, sums)))
 
 # %% ../nbs/23_training.ipynb #ee57908b
 def check_run(model, epochs, optimizer, loss, history, checkpoint, callbacks) -> Optimizer:
@@ -551,6 +566,7 @@ def check_images(images, name):
     "The images, if they are finite numbers in a plain array; a number that is not is named by its place."
     if isinstance(images, (np.ma.MaskedArray, np.matrix)): raise TypeError(f"{name}: expected images as a plain array, got {type(images).__name__}")
     if hasattr(images, "__dask_graph__"): raise TypeError(f"{name}: expected images in memory, got a lazy Dask array; pass x.compute(), or take steps with data_parallel, for which its blocks are shards")
+    if not hasattr(images, "__array_function__") and hasattr(images, "tocsr"): raise TypeError(f"{name}: expected images as an array or a Sparse, got {type(images).__name__}; Sparse(images) is one")
     if images.dtype.kind not in "biufc": raise TypeError(f"{name}: expected images as numbers, got {images.dtype}")
     for at in range(0, len(images) if type(images) is np.ndarray and images.dtype.kind in "fc" else 0, 1000):
         if (good := np.isfinite(block := images[at:at + 1000])).all(): continue
@@ -594,7 +610,7 @@ def fit(
     loss: Callable = cross_entropy, # (logits, labels) -> a scalar Tensor, the mean over the batch
     shuffle: int | np.random.Generator | None = None, # a seed or generator for a new order each epoch; None keeps the order
     history: History | None = None, # to go on with, and to have in hand whatever happens; None is a new one
-    checkpoint: str | os.PathLike | None = None, # written after each epoch; if it is there, the run goes on from it
+    checkpoint: str | os.PathLike | None = None, # written after each epoch; if it is there, and of the same settings and the same training data, the run goes on from it
     compile: bool = False, # replay the step as a program, with the same numbers; for a model and a loss that make the same calls each time
     executor: Any = None, # a pool of threads or a dask.distributed.Client that computes the pieces of each batch; None computes it whole
     shards: int = 8, # pieces of the training set, with an executor; the numbers depend on how many, and not on who computes them
@@ -618,6 +634,7 @@ def fit(
         if compile: raise ValueError("compile: expected False with an executor, since its threads share the model that a program is recorded from")
         pieces = split_rows(*train, shards=min(shards, len(train[1])) if isinstance(shards, int) else shards)
         settings |= dict(shards=len(pieces))
+    if checkpoint is not None: settings |= checksum(train)
     history = begun(checkpoint, history, model, optimizer, rng, settings)
     step = priced(model, loss, optimizer.params)
     batches, step = (lambda: minibatches(*train, batch_size=batch_size, rng=rng)), Compiled(step) if compile else step

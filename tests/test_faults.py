@@ -280,6 +280,10 @@ def test_a_text_that_is_not_ours(about, words, tmp_path):
     np.savez(path, about=np.array(json.dumps(about)))
     with pytest.raises(ValueError, match=f"run.npz: expected an autodiffnb checkpoint.*{words}"): load(path)
 
+def test_a_text_that_goes_too_deep(tmp_path):
+    np.savez(tmp_path / "run.npz", about=np.array("[" * 100_000))
+    with pytest.raises(ValueError, match="run.npz: expected an autodiffnb checkpoint.*its entry 'about' is not JSON"): load(tmp_path / "run.npz")
+
 @pytest.mark.parametrize("data", [b"", b"\0" * 1000, b"PK\x05\x06" + bytes(18), b"\x93NUMPY\x01\x00", npy(np.ones(3)), archive(), archive(**{"data.pkl": pickle.dumps([1]), "version": b"3"}), json.dumps(dict(kind=T.KIND)).encode()])
 def test_files_of_other_programs(data, tmp_path):
     (tmp_path / "run.npz").write_bytes(data)

@@ -56,6 +56,16 @@ def test_tables_are_arrays():
     model, again = deep(), deep()
     assert quiet(model, (Frame(X), Frame(t)), (Frame(X), t), epochs=2, shuffle=0).rows == quiet(again, (X, t), (X, t), epochs=2, shuffle=0).rows and same(values(model), values(again))
     assert np.array_equal(model.predict(Frame(X)), model.predict(X)) and np.array_equal(model(Frame(X)).value, model(X).value) and evaluate(model, (Frame(X), Frame(t))) == evaluate(model, (X, t))
+    for (a, b), (c, d) in zip(T.minibatches(Frame(X), Frame(t), batch_size=50, rng=1), T.minibatches(X, t, batch_size=50, rng=1), strict=True): assert np.array_equal(a, c) and np.array_equal(b, d)
+
+def test_sparse_images():
+    sparse = pytest.importorskip("scipy.sparse")
+    from autodiffnb import Sparse
+    X, t = np.where(IMAGES.reshape(-1, 12) > 0.8, 1.0, 0.0), LABELS
+    with pytest.raises(TypeError, match="train: expected images as an array or a Sparse, got csr_array; Sparse"): quiet(small(), (sparse.csr_array(X), t), epochs=1)
+    model, again = small(dtype=float), small(dtype=float)
+    quiet(model, (Sparse(sparse.csr_array(X)), t), epochs=2, shuffle=0), quiet(again, (X, t), epochs=2, shuffle=0)
+    for name, p in model.params.items(): np.testing.assert_allclose(p.value, again.params[name].value, rtol=1e-12)
 
 @pytest.mark.parametrize("X, words", [
     (np.ones((2, 12)).astype(str), "X: expected numbers, got <U"), (np.ones((2, 12), object), "X: expected numbers, got object"), (Frame(np.full((2, 12), "a")), "X: expected numbers"), (np.ma.masked_greater(np.ones((2, 12)), 3), "X: expected a plain array, got MaskedArray"),
@@ -553,6 +563,37 @@ def test_a_checkpoint_of_another_run_is_refused(change, words, tmp_path):
     with pytest.raises(ValueError, match=words): go(2, **change)
     assert (tmp_path / "run.npz").read_bytes() == held
     assert len(go(2)) == 2
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path):
+    "As many rows, and other numbers or other labels: the run would not be the one that was stopped. What the arrays are made of in memory does not matter."
+    path, (X, t) = tmp_path / "run.npz", TRAIN
+    def go_on(images, labels, epochs): return quiet(small(), (images, labels), epochs=epochs, checkpoint=path)
+    go_on(X, t, 1)
+    held = path.read_bytes()
+    for images, labels in [(X + 1, t), (np.where(np.arange(96)[:, None, None] == 95, 0, X).astype("f"), t), (X, np.roll(t, 1)), (X[::-1], t), (X.astype(float), t)]:
+        with pytest.raises(ValueError, match="checkpoint: .*run.npz is of another run: data was 'float32 .96, 12. "): go_on(images, labels, 2)
+        assert path.read_bytes() == held
+    assert len(go_on(np.asfortranarray(X), t.tolist(), 2)) == 2
+    found = load(path)
+    model = small()
+    load(path, model)
+    save(path, model, SGD(model.params, lr=0.01), History(found.history.rows, {name: x for name, x in found.history.settings.items() if name != "data"}))
+    assert len(go_on(X, t, 3)) == 3, "a checkpoint from before there was a checksum"
+
+def test_what_a_history_holds_comes_back_or_is_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    save(path, small(), history=History([{"a": np.float32(0.5), "b": np.int8(3), "c": np.True_, "d": np.longdouble(0.25), "e": None}], dict(k=np.float64(2.0))))
+    found = load(path).history
+    assert found.rows == [dict(a=0.5, b=3, c=True, d=0.25, e=None)] and found.settings == dict(k=2.0) and {type(x) for x in found.rows[0].values()} == {float, int, bool, type(None)}
+    held = path.read_bytes()
+    for odd in (object(), 1j, np.complex64(1), np.array([object()]), np.datetime64("2000-01-01"), {1}):
+        with pytest.raises(TypeError, match="history: expected numbers, text and arrays of numbers"): save(path, small(), history=History([{"a": odd}]))
+    assert path.read_bytes() == held
+
+def test_names_of_parameters_are_text(tmp_path):
+    model = small()
+    model.params = {0: model.params["W"]}
+    with pytest.raises(TypeError, match="model: expected one with `params`"): save(tmp_path / "run.npz", model)
 
 def test_going_on_with_other_settings_by_hand(tmp_path):
     path, model = tmp_path / "run.npz", deep()
