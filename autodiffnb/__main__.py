@@ -13,7 +13,7 @@ import numpy as np
 
 import autodiffnb as ad
 from autodiffnb.data import DatasetNotFound
-from autodiffnb.training import Diverged
+from autodiffnb.training import Diverged, regular
 
 DONE, FAILED, MISUSED, DIVERGED, INTERRUPTED, UNREAD = 0, 1, 2, 3, 130, 141
 EPILOG = """Standard output gets one line of JSON for each epoch, written when the epoch is over and before it is saved; standard error gets the bar and the messages.
@@ -26,7 +26,8 @@ examples:
   python -m autodiffnb train --model mlp --optimizer adam --lr 0.002 --schedule cosine --compile --out run.npz > run.jsonl
   python -m autodiffnb train --model mlp --optimizer adam --lr 0.002 --schedule cosine --compile --out run.npz --resume >> run.jsonl"""
 
-MODELS = dict(softmax=lambda p, c, a: ad.SoftmaxRegression(p, c, seed=a.seed, dtype=a.dtype), mlp=lambda p, c, a: ad.MLP((p, *a.hidden, c), seed=a.seed, dtype=a.dtype))
+MODELS = dict(softmax=lambda shape, c, a: ad.SoftmaxRegression(math.prod(shape), c, seed=a.seed, dtype=a.dtype), mlp=lambda shape, c, a: ad.MLP((math.prod(shape), *(a.hidden or [128]), c), seed=a.seed, dtype=a.dtype),
+              cnn=lambda shape, c, a: ad.CNN(image=pictured(shape), classes=c, seed=a.seed, dtype=a.dtype))
 OPTIMIZERS = dict(sgd=ad.SGD, rmsprop=ad.RMSProp, adam=ad.Adam, adamw=ad.AdamW)
 NAMES = ("train_images", "train_labels", "test_images", "test_labels"), ("x_train", "y_train", "x_test", "y_test")
 
@@ -58,8 +59,8 @@ def parser() -> argparse.ArgumentParser:
     add = train.add_argument
     add("--data", default="fashion", help="'fashion' for FashionMNIST wherever it is found (default), 'sample' for the 5,000 images that come with the package, a folder with its four files, "
                                           f"or a .npz with arrays {', '.join(NAMES[0])} or {', '.join(NAMES[1])}; the last two may be missing, and bytes are divided by 255")
-    add("--model", choices=MODELS, default="softmax", help="softmax regression (default), or a multilayer perceptron")
-    add("--hidden", type=whole(1), nargs="+", default=[128], metavar="UNITS", help="units of each hidden layer of mlp (default: one layer of 128)")
+    add("--model", choices=MODELS, default="softmax", help="softmax regression (default), a multilayer perceptron, or a convolutional network of two layers, for images of shape (height, width) or (height, width, channels)")
+    add("--hidden", type=whole(1), nargs="+", metavar="UNITS", help="units of each hidden layer of mlp (default: one layer of 128)")
     add("--epochs", type=whole(0), default=10, metavar="N", help="that the run has in the end, those before --resume counted (default 10)")
     add("--batch", type=whole(1), default=32, metavar="ROWS", help="rows in a step (default 32)")
     add("--optimizer", choices=OPTIMIZERS, default="sgd", help="default sgd")
@@ -93,7 +94,7 @@ def data_of(where: str, dtype: str) -> tuple[tuple, tuple | None]:
 def read_npz(path: str) -> list[np.ndarray]:
     "Two or four arrays. Raises `ValueError` naming the file, what it should hold and what it holds."
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with np.load(regular(path), allow_pickle=False) as held:
             if not hasattr(held, "files"): raise ValueError("it is a single array")
             names = next((names for names in NAMES if set(names[:2]) <= set(held.files)), None)
             if names is None: raise ValueError(f"it holds {', '.join(held.files) or 'nothing'}")
@@ -111,6 +112,12 @@ def classes_in(labels: np.ndarray) -> int:
     return max(2, int(labels.max()) + 1)
 
 
+def pictured(shape: tuple[int, ...]) -> tuple[int, ...]:
+    "The shape of an image with its channels, of which a grey one has a single one."
+    if len(shape) not in (2, 3): raise ValueError(f"--model cnn: expected images of shape (height, width) or (height, width, channels) in --data, got {shape}")
+    return shape if len(shape) == 3 else (*shape, 1)
+
+
 def optimizer_of(args, model, steps: int):
     "The optimiser that the arguments describe; what was not given is left to its defaults."
     cosine = ad.Cosine(max(1, steps - args.warmup)) if args.schedule == "cosine" else None
@@ -122,9 +129,9 @@ def optimizer_of(args, model, steps: int):
 
 def run_train(args, out) -> int:
     train, validation = data_of(args.data, args.dtype)
-    features, classes = math.prod(train[0].shape[1:]), classes_in(train[1])
-    if features < 1: raise ValueError(f"--data: expected images of one number or more, got shape {train[0].shape}")
-    model, history = MODELS[args.model](features, classes, args), None
+    shape, classes = train[0].shape[1:], classes_in(train[1])
+    if math.prod(shape) < 1: raise ValueError(f"--data: expected images of one number or more, got shape {train[0].shape}")
+    model, history = MODELS[args.model](shape, classes, args), None
     optimizer, before = optimizer_of(args, model, args.epochs * math.ceil(len(train[1]) / args.batch)), time.monotonic()
     def tell(model, optimizer, history):
         nonlocal before
@@ -152,6 +159,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     top = parser()
     args = top.parse_args(argv)
     if args.resume and not args.out: top.error("--resume: expected --out beside it, which names the run to go on with")
+    if args.hidden and args.model != "mlp": top.error(f"--hidden: expected --model mlp beside it, got {args.model}")
+    if args.out and not args.resume and args.out.exists() and not args.out.is_file(): top.error(f"--out: expected the name of a file, and {args.out} is a {'folder' if args.out.is_dir() else 'device or a pipe'}")
     if args.out and args.out.exists() and not args.resume: top.error(f"--out: {args.out} is there already; give --resume to go on with it, or another name")
     if args.momentum is not None and args.optimizer not in ("sgd", "rmsprop"): top.error(f"--momentum: expected --optimizer sgd or rmsprop beside it, got {args.optimizer}")
     if args.nesterov and not (args.optimizer == "sgd" and args.momentum): top.error("--nesterov: expected --optimizer sgd and --momentum above 0 beside it")

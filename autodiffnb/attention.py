@@ -14,11 +14,12 @@ from . import contraction, elementwise, reduction, shaping  # file their rules
 from .convolution import check_arrays, layer_norm, relu
 from .softmax import softmax
 from .tensor import Tensor
-from .training import Model, real_dtype, seeded, whole
+from .training import Model, real_dtype, rows, seeded, whole
 
 # %% auto #0
-__all__ = ['contract', 'CHARACTERS', 'causal', 'attention_weights', 'attention', 'one_hot', 'Transformer', 'norm', 'forward',
-           'looked_at', 'written', 'held_out', 'draw_sums', 'answers']
+__all__ = ['contract', 'CHARACTERS', 'causal', 'check_shapes', 'checked_mask', 'attention_weights', 'attention', 'check_tokens',
+           'one_hot', 'Transformer', 'norm', 'forward', 'looked_at', 'check', 'written', 'held_out', 'draw_sums',
+           'answers']
 
 # %% ../nbs/25_attention.ipynb #7404a02b
 def causal(
@@ -26,44 +27,71 @@ def causal(
     dtype: Any = np.float32,
 ) -> np.ndarray: # (n, n), to be added to scores
     "0 where place i may look at place j, which is no later; -inf elsewhere."
-    return np.where(np.tri(n, dtype=bool), 0, -np.inf).astype(dtype)
+    if not isinstance(n, (int, np.integer)) or n < 0: raise ValueError(f"n: expected a length of 0 or more, got {n!r}")
+    return np.where(np.tri(n, dtype=bool), 0, -np.inf).astype(real_dtype(dtype))
 
 # %% ../nbs/25_attention.ipynb #ee4e89a8
 contract = partial(np.einsum, optimize=True)
 
+def check_shapes(**arrays):
+    "Raise `TypeError` or `ValueError` unless these are queries and keys, or queries, keys and values."
+    check_arrays(**arrays)
+    names, (q, k, *v) = ", ".join(arrays), [tuple(x.shape) for x in arrays.values()]
+    shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in arrays.items())
+    if {len(shape) for shape in (q, k, *v)} != {4}: raise ValueError(f"{names}: expected four axes each, (n, places, heads, features); got {shapes}")
+    if any(k[:3] != shape[:3] for shape in v) or q[0] != k[0] or q[2:] != k[2:]:
+        raise ValueError(f"{names}: expected the same n and heads, as many values as keys, and as many features in keys as in queries; got {shapes}")
+
+def checked_mask(mask, scores):
+    "What is added to the scores. Raises `TypeError` or `ValueError` naming `mask`; one that is larger would make more of the scores than there are."
+    mask = mask if hasattr(mask, "shape") else np.asarray(mask)
+    check_arrays(mask=mask)
+    sizes = (1,) * (4 - len(mask.shape)) + tuple(mask.shape)
+    if len(sizes) != 4 or any(size not in (1, n) for size, n in zip(sizes, scores.shape)):
+        raise ValueError(f"mask: expected a shape that broadcasts to {tuple(scores.shape)}, (n, heads, queries, keys); got {tuple(mask.shape)}")
+    return np.where(mask, 0, -np.inf).astype(scores.dtype) if mask.dtype == bool else mask
+
 def attention_weights(
     q: Any, # (n, queries, heads, features)
     k: Any, # (n, keys, heads, features)
-    mask: Any = None, # added to the scores, of a shape that broadcasts to (n, heads, queries, keys): -inf rules out
+    mask: Any = None, # added to the scores, of a shape that broadcasts to (n, heads, queries, keys): -inf rules out; or booleans, True where a query may look
 ) -> Any: # (n, heads, queries, keys), probabilities over the keys
-    "How much each query looks at each key: the softmax of `q . k / sqrt(features)`."
+    "How much each query looks at each key: the softmax of `q . k / sqrt(features)`. Raises `TypeError` or `ValueError` naming what does not fit."
+    check_shapes(q=q, k=k)
+    if 0 in (k.shape[1], k.shape[3]): raise ValueError(f"k: expected at least one key and one feature, got shape {tuple(k.shape)}")
     scores = contract("nihf,njhf->nhij", q, k) * (1 / math.sqrt(q.shape[-1]))
-    return softmax(scores if mask is None else scores + mask, axis=-1)
+    return softmax(scores if mask is None else scores + checked_mask(mask, scores), axis=-1)
 
 # %% ../nbs/25_attention.ipynb #c5ee350c
 def attention(
     q: Any, # (n, queries, heads, features)
     k: Any, # (n, keys, heads, features)
     v: Any, # (n, keys, heads, features of the values)
-    mask: Any = None, # added to the scores, -inf where a query must not look
+    mask: Any = None, # added to the scores, -inf where a query must not look; or booleans, True where it may
 ) -> Any: # (n, queries, heads, features of the values)
     """Scaled dot-product attention, for several heads at once: for each query the mean of the values, weighed by how well their keys fit.
 
     Raises `ValueError` naming the shapes that do not fit. Source: Vaswani et al., arXiv 1706.03762."""
-    check_arrays(q=q, k=k, v=v)
-    shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in dict(q=q, k=k, v=v).items())
-    if {len(x.shape) for x in (q, k, v)} != {4}: raise ValueError(f"q, k, v: expected four axes each, (n, places, heads, features); got {shapes}")
-    if k.shape[:3] != v.shape[:3] or q.shape[0] != k.shape[0] or q.shape[2:] != k.shape[2:]:
-        raise ValueError(f"q, k, v: expected the same n and heads, as many values as keys, and as many features in keys as in queries; got {shapes}")
+    check_shapes(q=q, k=k, v=v)
     return contract("nhij,njhf->nihf", attention_weights(q, k, mask), v)
 
 # %% ../nbs/25_attention.ipynb #d6d2b359
+def check_tokens(tokens, n: int):
+    "Raise `TypeError` or `ValueError` at what is no integer in [0, n): its row would be empty. Only plain arrays are looked into: a Tensor has no integers, and a program that is being recorded no numbers."
+    check_arrays(tokens=tokens)
+    if type(tokens) is not np.ndarray: return
+    if tokens.dtype.kind not in "iu": raise TypeError(f"tokens: expected integers in [0, {n}), got {tokens.dtype}")
+    if (wrong := (tokens < 0) | (tokens >= n)).any():
+        first = tuple(np.argwhere(wrong)[0].tolist())
+        raise ValueError(f"tokens: expected integers in [0, {n}), got {tokens[first]} at index {first}")
+
 def one_hot(
     tokens: Any, # integers, of any shape
     n: int, # how many there are
     dtype: Any = np.float32,
 ) -> np.ndarray: # of that shape and one axis of length n more
-    "A row with a single one for each token."
+    "A row with a single one for each token. Raises `TypeError` or `ValueError` at tokens that are none."
+    check_tokens(tokens, n)
     return (tokens[..., None] == np.arange(n)).astype(dtype)
 
 # %% ../nbs/25_attention.ipynb #85942ff4
@@ -82,10 +110,11 @@ class Transformer(Model):
         seed: int | np.random.Generator = 0, # of the generator that draws the first weights
         dtype: Any = np.float32,
     ):
-        vocabulary, context, width, heads, hidden, layers = whole("vocabulary, context, width, heads, hidden, layers", [vocabulary, context, width, heads, hidden, layers])
+        sizes = dict(vocabulary=vocabulary, context=context, width=width, heads=heads, hidden=hidden, layers=layers)
+        vocabulary, context, width, heads, hidden, layers = (whole(name, [size])[0] for name, size in sizes.items())
         rng, dtype = seeded(seed), real_dtype(dtype)
         if width % heads: raise ValueError(f"heads: expected a divisor of {width}, the width; got {heads}")
-        if not 0 <= first < context: raise ValueError(f"first: expected a place in [0, {context}), the context; got {first}")
+        if not isinstance(first, (int, np.integer)) or not 0 <= first < context: raise ValueError(f"first: expected a place in [0, {context}), the context; got {first}")
         self.vocabulary, self.features, self.first, self.layers, self.params = vocabulary, context, first, layers, {}
         for name, (shape, deviation) in self.plan(width, heads, hidden).items():
             value = rng.normal(0, deviation, shape) if deviation else np.full(shape, float(name.endswith("scale")))
@@ -120,11 +149,13 @@ def looked_at(self,
     X: Any, # (n, context) integers
 ) -> list[np.ndarray]: # for each layer (n, heads, context, context)
     "The attention weights of each layer."
-    looks: list = []
+    X, looks = rows(X, self.features), []
     self.forward({name: p.value for name, p in self.params.items()}, X, looks)
     return looks
 
-Transformer.forward, Transformer.looked_at = forward, looked_at
+def check(self, X): return check_tokens(X, self.vocabulary)
+
+Transformer.forward, Transformer.looked_at, Transformer.check = forward, looked_at, check
 
 # %% ../nbs/25_attention.ipynb #f5ecb821
 CHARACTERS = "0123456789+="

@@ -79,7 +79,7 @@ def sweep(
             if a not in on_path: continue
             try:
                 if (vjp := rule.vjps[i]) is None: continue
-                term = conform(vjp(g, y, *args, **t.params), a.value, rule.broadcasts)
+                term = conform(vjp(g, y, *args, **t.params) if t.params else vjp(g, y, *args), a.value, rule.broadcasts)
             except Exception as error: raise explained(error, t, i)
             adjoints[a] = adjoints[a] + term if a in adjoints else term
     return adjoints
@@ -93,7 +93,8 @@ PYTHON_NUMBERS = {float, complex}
 def plain_call(t, rule):
     "The plain result and arguments of the call that made `t`, as its rule wants them."
     args = t.values
-    if type(t.value) in PYTHON_NUMBERS and t.fn not in on_numbers: args = [NUMPY_NUMBER[type(a)](a) if type(a) in NUMPY_NUMBER else a for a in args]
+    if t.fn in on_numbers: return t.value, args
+    if type(t.value) in PYTHON_NUMBERS: args = [NUMPY_NUMBER[type(a)](a) if type(a) in NUMPY_NUMBER else a for a in args]
     elif not rule.broadcasts and not PYTHON_NUMBERS.isdisjoint(map(type, args)):
         args = [np.asarray(a) if type(a) in PYTHON_NUMBERS else a for a in args]
     return ((t.value, *t.kept) if t.kept else t.value), args

@@ -16,7 +16,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from . import contraction, elementwise, reduction, shaping  # file their rules
 from .shaping import scatter_add
 from .tensor import Tensor, defvjp, primitive
-from .training import Model, real_dtype, seeded, whole
+from .optimisers import within
+from .training import Model, plain_array, real_dtype, seeded, whole
 
 # %% auto #0
 __all__ = ['standardise', 'windows', 'seen_by', 'added_up', 'overlap_add', 'window_lengths', 'per_axis', 'paddings',
@@ -101,14 +102,15 @@ def paddings(padding: Any, lengths, kernel, stride, dilation) -> list[tuple[int,
 
 # %% ../nbs/24_convolution.ipynb #3e3a65cd
 def check_arrays(**arrays):
-    "Raise `TypeError` naming the argument that is no array."
+    "Raise `TypeError` naming the argument that is no array of numbers."
     for name, x in arrays.items():
-        if isinstance(x, type) or not (hasattr(x, "shape") and hasattr(x, "dtype")): raise TypeError(f"{name}: expected an array, got {type(x).__name__}")
+        if isinstance(x, type): raise TypeError(f"{name}: expected an array, got the class {x.__name__}")
+        plain_array(name, x)
 
 def check_conv(x, w, groups: int):
     "Raise `TypeError` or `ValueError` naming the argument unless these are arrays of a convolution."
     check_arrays(x=x, w=w)
-    if not isinstance(groups, int): raise TypeError(f"groups: expected an integer, got {groups!r}")
+    if not isinstance(groups, (int, np.integer)): raise TypeError(f"groups: expected an integer, got {groups!r}")
     if len(w.shape) < 3: raise ValueError(f"w: expected shape (*kernel, channels, new channels), got {tuple(w.shape)}")
     if len(x.shape) != len(w.shape): raise ValueError(f"x: expected (n, *lengths, channels) with {len(w.shape) - 2} lengths, as w of shape {tuple(w.shape)} has; got shape {tuple(x.shape)}")
     if groups < 1 or w.shape[-1] % groups: raise ValueError(f"groups: expected a divisor of {w.shape[-1]}, the new channels of w; got {groups}")
@@ -162,8 +164,10 @@ def conv_transpose(
         raise ValueError(f"x: expected (n, *places, channels) for w (*kernel, new channels, channels); got shapes {tuple(x.shape)} and {tuple(w.shape)}")
     kernel, (k, c), places = tuple(w.shape[:-2]), w.shape[-2:], tuple(x.shape[:-1])
     stride, dilation = per_axis("stride", stride, len(kernel)), per_axis("dilation", dilation, len(kernel))
+    if padding == "same" and max(stride) > 1: raise ValueError("padding: expected numbers, since with a stride 'same' does not say how long the axes were; got 'same'")
     pads = paddings(padding, places[1:], kernel, stride, dilation)
     lengths = tuple((j - 1) * s + (d - 1) * r + 1 for j, s, d, r in zip(places[1:], stride, kernel, dilation))
+    if any(sum(pair) >= n for n, pair in zip(lengths, pads)): raise ValueError(f"padding: expected less to cut off than the lengths {lengths}, got {padding!r}")
     seen = np.reshape(np.reshape(x, (math.prod(places), c)) @ np.transpose(np.reshape(w, (math.prod(kernel) * k, c))), (*places, *kernel, k))
     y = overlap_add(seen, (places[0], *lengths, k), stride, dilation)
     return y[(slice(None), *(slice(before, n - after) for n, (before, after) in zip(lengths, pads)))] if any(map(any, pads)) else y
@@ -304,7 +308,9 @@ def collected(
     momentum: float = 0.9, # how much of the earlier ones is kept
 ) -> tuple[Any, Any]: # mean and variance of each feature
     "Running mean and variance, to give to `batch_norm` when predicting."
-    x = getattr(x, "value", x)
+    check_arrays(x=x)
+    momentum, x = within("momentum", momentum, 0, 1), getattr(x, "value", x)
+    if not math.prod(x.shape[:-1]): raise ValueError(f"x: expected at least one row, got shape {tuple(x.shape)}")
     now = tuple(f(x, axis=tuple(range(x.ndim - 1))) for f in (np.mean, np.var))
     return now if statistics is None else tuple(momentum * a + (1 - momentum) * b for a, b in zip(statistics, now))
 
@@ -315,22 +321,24 @@ def dropout(
     rng: np.random.Generator | int, # draws which; a generator moves on, a seed gives the same at each call
 ) -> Any: # of the same shape and the same expectation
     "`x` with some numbers dropped and the others raised. For training only: when predicting, leave it out. Source: Srivastava et al. 2014."
+    if not isinstance(rate, (int, float, np.integer, np.floating)): raise TypeError(f"rate: expected a probability in [0, 1), got {rate!r}")
     if not 0 <= rate < 1: raise ValueError(f"rate: expected a probability in [0, 1), got {rate!r}")
     if isinstance(rng, bool) or not isinstance(rng, (int, np.integer, np.random.Generator)):
         raise TypeError(f"rng: expected a numpy.random.Generator or an int that seeds one, so that a run can be repeated; got {rng!r}")
     check_arrays(x=x)
-    kept = np.random.default_rng(rng).random(tuple(x.shape), dtype=np.float32) >= rate
-    return x * (kept / (1 - rate)).astype(x.dtype)
+    kept = seeded(rng, "rng").random(tuple(x.shape), dtype=np.float32) >= rate
+    return x * (kept / (1 - rate)).astype(x.dtype if x.dtype.kind in "fc" else np.float64)
 
 # %% ../nbs/24_convolution.ipynb #137ddfb5
 def fans(
     shape: tuple[int, ...], # (inputs, outputs), or (*kernel, channels, new channels)
 ) -> tuple[int, int]:
     "How many numbers enter a unit, and how many units a number enters."
-    if len(shape) < 2: raise ValueError(f"shape: expected (inputs, outputs) or (*kernel, channels, new channels), got {tuple(shape)}")
+    if not isinstance(shape, (tuple, list)) or not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in shape): raise TypeError(f"shape: expected (inputs, outputs) or (*kernel, channels, new channels), got {shape!r}")
+    if len(shape) < 2 or min(shape) < 1: raise ValueError(f"shape: expected (inputs, outputs) or (*kernel, channels, new channels), each 1 or more; got {tuple(shape)}")
     return math.prod(shape[:-1]), math.prod(shape[:-2]) * shape[-1]
 
-def drawn(shape, variance, rng, dtype): return np.random.default_rng(rng).normal(0, math.sqrt(variance), shape).astype(dtype)
+def drawn(shape, variance, rng, dtype): return seeded(rng, "rng").normal(0, math.sqrt(variance), shape).astype(real_dtype(dtype))
 
 def he(shape: tuple[int, ...], rng: np.random.Generator | int, dtype: Any = np.float32) -> np.ndarray:
     "Normal weights of variance 2 / inputs, for layers that end in a rectifier. Source: He et al., arXiv 1502.01852."
@@ -367,6 +375,8 @@ class CNN(Model):
         dtype: Any = np.float32,
     ):
         rng, dtype, image, (classes,) = seeded(seed), real_dtype(dtype), whole("image", image), whole("classes", [classes])
+        if len(image) < 2: raise ValueError(f"image: expected (*lengths, channels), got {image}")
+        if not isinstance(layers, Sequence) or isinstance(layers, str) or not len(layers): raise TypeError(f"layers: expected one or more Layer(channels, kernel, stride, pool), got {layers!r}")
         self.features, self.image, self.layers, self.params = math.prod(image), image, [checked_layer(layer) for layer in layers], {}
         *lengths, c = image
         for layer in self.layers:

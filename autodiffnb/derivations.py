@@ -8,7 +8,7 @@ Docs: https://autodiffnb.github.io/autodiffnb/derivations.html.md"""
 from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from functools import partial
+from functools import partial, wraps
 from html import escape
 from inspect import signature
 from itertools import chain, count, product
@@ -31,11 +31,11 @@ from .ufuncs import fraction
 # %% auto #0
 __all__ = ['APART', 'MIDDLE', 'RADIUS', 'CREATES', 'TRUTH', 'SUM', 'SIGN', 'EACH', 'BIG', 'PRODUCT', 'POWER', 'ATOM', 'NUMERAL',
            'KNOWN', 'NOTATION', 'OPPOSITE', 'REDUCTIONS', 'PLAIN', 'ZERO', 'LAYOUT', 'MEANING', 'WHOLE', 'ESCAPED',
-           'QUIET', 'LETTER_OF', 'LONGEST', 'FIRST', 'RANGES', 'INDICES', 'SHORT', 'MATRIX', 'PRODUCTS', 'Factor',
-           'Product', 'tex_index', 'tex_indices', 'tex_name', 'Step', 'formulas', 'symbols', 'axis_letters', 'proof',
-           'listed', 'tensordot_call', 'einsum_code', 'Page', 'inline_html', 'Derivation', 'arrival', 'verdict',
-           'adjoint_latex', 'step_latex', 'order_latex', 'parts', 'svg_text', 'at_edge', 'svg_line', 'legs_of',
-           'network', 'lines_of_hub', 'svg', 'pictures', 'least_rank', 'checked_shapes', 'checked_names',
+           'QUIET', 'LETTER_OF', 'LONGEST', 'FIRST', 'RANGES', 'INDICES', 'SHORT', 'MATRIX', 'LARGEST', 'PRODUCTS',
+           'Factor', 'Product', 'tex_index', 'tex_indices', 'tex_name', 'Step', 'formulas', 'symbols', 'axis_letters',
+           'proof', 'listed', 'tensordot_call', 'einsum_code', 'Page', 'inline_html', 'Derivation', 'arrival',
+           'verdict', 'adjoint_latex', 'step_latex', 'order_latex', 'parts', 'svg_text', 'at_edge', 'svg_line',
+           'legs_of', 'network', 'lines_of_hub', 'svg', 'pictures', 'least_rank', 'checked_shapes', 'checked_names',
            'plan_of_axes', 'plan_of_letters', 'contraction_derivation', 'own_indices', 'renamed', 'Noted', 'bare',
            'noted', 'Piece', 'within', 'combined', 'minus', 'plus', 'times', 'over', 'power', 'number_tex', 'constant',
            'brackets', 'truth', 'form', 'applied', 'words', 'truly', 'negation', 'shape_of', 'Call', 'Writer',
@@ -47,11 +47,12 @@ __all__ = ['APART', 'MIDDLE', 'RADIUS', 'CREATES', 'TRUTH', 'SUM', 'SIGN', 'EACH
            'is_number', 'whole', 'given_whole', 'entry_by_entry', 'as_diagonal', 'written_out', 'bare_settings',
            'setting_in_code', 'setting', 'raised', 'whole_transpose', 'whole_product', 'triangle', 'whole_where',
            'whole_item', 'same_numbers', 'whole_reshape', 'whole_broadcast', 'mean_square', 'chosen_price', 'meant',
-           'made_of', 'key_of', 'Graph', 'names_for', 'has_layout', 'shapes_to_try', 'random_arrays', 'adjoint_exists',
-           'rule_names', 'argument_names', 'named_arguments', 'tex_of_name', 'Formulas', 'RuleDerivation', 'aligned',
-           'in_digits', 'agreement', 'array_tex', 'in_matrices', 'formula', 'bar', 'difference_proof', 'chosen_arrays',
-           'constants_of', 'arguments', 'letters_for', 'Record', 'recorded', 'symbols_for', 'styles_for',
-           'rule_derivation', 'picture_of', 'title_of', 'derivation']
+           'made_of', 'key_of', 'Graph', 'names_for', 'has_layout', 'shapes_to_try', 'random_arrays', 'SeveralResults',
+           'adjoint_exists', 'rule_names', 'argument_names', 'named_arguments', 'tex_of_name', 'plain_names',
+           'Formulas', 'RuleDerivation', 'aligned', 'in_digits', 'agreement', 'array_tex', 'in_matrices', 'formula',
+           'bar', 'difference_proof', 'with_labels', 'chosen_arrays', 'constants_of', 'arguments', 'letters_for',
+           'Record', 'recorded', 'symbols_for', 'styles_for', 'rule_derivation', 'picture_of', 'full_name', 'title_of',
+           'Derivations', 'result_of', 'derivation']
 
 # %% ../nbs/18_derivations.ipynb #f1b8ddbc
 class Factor(NamedTuple):
@@ -670,7 +671,7 @@ def named_array(w: Writer, x) -> Piece:
     tex, x = w.arrays.setdefault((x.shape, x.dtype.str, x.tobytes()), (next(w.for_arrays), x))
     return Piece(tex, ATOM, lambda at: x)
 
-def named(w: Writer, x) -> Piece: return Piece(w.names[id(x)], ATOM, lambda at: np.asarray(bare(raw(x))))
+def named(w: Writer, x) -> Piece: return Piece(w.names[id(x)], ATOM, lambda at: v if isinstance(v := bare(raw(x)), (tuple, list)) else np.asarray(v))
 
 # %% ../nbs/18_derivations.ipynb #38a7945f
 def reduced_axes(ndim: int, axis) -> set[int]:
@@ -1237,18 +1238,23 @@ def random_arrays(shapes) -> Iterable[list]:
         yield [rng.uniform(low, high, shape) for shape in shapes]
     yield [x if x.ndim < 2 or x.shape[-1] != x.shape[-2] else x @ np.swapaxes(x, -1, -2) + np.eye(x.shape[-1]) for x in (rng.uniform(-1, 1, shape) for shape in shapes)]
 
+class SeveralResults(Exception):
+    "What a function returned, when that is a tuple or a list with a Tensor in it."
+
 def adjoint_exists(f, arrays, k, proved: bool) -> str:
     "Why `f` has no finite adjoint for its argument `k` at these arrays, or (if `proved`) not that of differences; empty if it has one."
     inputs = [Tensor(x) if x.dtype.kind in "fc" else x for x in arrays]
     try:
         with np.errstate(all="ignore"):
             y = f(*inputs)
-            if not isinstance(y, Tensor): return f"expected a function that returns one array made from its arguments, got {type(y).__name__}; of several results pass one, as in lambda x: f(x)[0]"
+            if isinstance(y, (tuple, list)) and any(isinstance(part, Tensor) for part in y): raise SeveralResults(y)
+            if not isinstance(y, Tensor): return f"expected a result that depends on the arguments through functions that have a derivative, got a plain {type(y).__name__}"
             g = np.ones(y.shape)
             adjoint = gradients(y, inputs[k], g)
             if not all(np.isfinite(np.asarray(v)).all() for v in (y.value, adjoint)): return "its result or its adjoint is not finite at random numbers"
             a, b = difference_proof(f, arrays, k, g, adjoint) if proved else (0, 0)
             return "" if abs(a - b) <= 1e-3 * max(abs(a), abs(b), 1) else "its adjoint is not that of differences at random numbers"
+    except SeveralResults: raise
     except Exception as error: return f"{type(error).__name__}: {error}"
 
 # %% ../nbs/18_derivations.ipynb #2e35d4da
@@ -1274,7 +1280,8 @@ def argument_names(f, params) -> list[str]:
 def named_arguments(names, size: int) -> tuple[str, ...]:
     "`names`, if they are `size` different names."
     names = tuple(names)
-    if len(names) != size or len(set(names)) < size or not all(isinstance(n, str) and n.isidentifier() for n in names):
+    if wrong := [n for n in names if not (isinstance(n, str) and n.isidentifier())]: raise ValueError(f"names: expected names as Python has them, such as x or W_1, got {wrong[0]!r}")
+    if len(names) != size or len(set(names)) < size:
         raise ValueError(f"names: expected {size} different names, one for each argument, got {names}")
     return names
 
@@ -1282,6 +1289,10 @@ def tex_of_name(name: str) -> str:
     "`x`, `W1` or `weights` as a symbol."
     if fullmatch(r"[^\W\d_]\d+", name): return f"{name[0]}_{{{name[1:]}}}"
     return tex_name(name)
+
+def plain_names(text: str) -> str:
+    "A sentence whose formulas are names, with the names as they were."
+    return sub(r"\$(.*?)\$", lambda m: sub(r"\\mathrm\{(.*)\}", r"\1", m[1]).replace(r"\_", "_").replace("_{", "").replace("}", ""), text).replace("`", "")
 
 # %% ../nbs/18_derivations.ipynb #7c4cd2ee
 class Formulas(NamedTuple):
@@ -1299,7 +1310,7 @@ class RuleDerivation(Page):
         self.title, self.forward, self.steps, self.arrays, self.missing, self.picture = title, forward, steps, arrays, missing, picture
 
     def __str__(self) -> str:
-        lines = [self.title.replace("`", "").replace("$", ""), *(f"  {a} = {b}" for a, b in self.forward)]
+        lines = [plain_names(self.title), *(f"  {a} = {b}" for a, b in self.forward)]
         for s in self.steps:
             lines += ["", f"the adjoint of {s.operand}:", *(f"  {a} = {b}" for a, b in s.lines),
                       f"  proof: moving {s.operand} at random, {s.proof[0]:.5g} by this formula, {s.proof[1]:.5g} by differences: {agreement(s)}"]
@@ -1372,9 +1383,19 @@ def difference_proof(f, arrays, wanted: int, g, adjoint) -> tuple[float, float]:
     rng, x = np.random.default_rng(wanted), arrays[wanted]
     v = rng.uniform(0.5, 1.0, np.shape(x)) * (1 if np.asarray(x).dtype.kind != "c" else 1 + 0.5j)
     moved = lambda h: np.sum(g * f(*arrays[:wanted], np.asarray(x + h * v), *arrays[wanted + 1:]))
-    h = 1e-3 * max(1.0, float(np.max(np.abs(x), initial=0)))
-    four = (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) / (12 * h)      # the error is of order h**4
-    return float(np.real(np.sum(adjoint * v))), float(np.real(four))
+    largest = max(1.0, float(np.max(np.abs(x), initial=0)))
+    four = lambda h: (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) / (12 * h)      # the error is of order h**4
+    tried = np.array([four(largest * h) for h in (1e-3, 2e-4, 4e-5)])
+    best = tried[np.argmin(np.abs(np.diff(tried)))]      # a shorter step where the longer one changes much, as beside a pole; else rounding would count
+    return float(np.real(np.sum(adjoint * v))), float(np.real(best))
+
+def with_labels(arrays, names) -> list:
+    "The arrays, of which those called labels are made whole numbers below the length of the first array's last axis."
+    def choose(name, x):
+        if name != "labels" or not arrays[0].ndim: return x
+        shape = x.shape[:-1] if x.shape == arrays[0].shape else x.shape
+        return (np.arange(math.prod(shape)) % max(arrays[0].shape[-1], 1)).reshape(shape)
+    return [choose(name, x) for name, x in zip(names, arrays)]
 
 def chosen_arrays(f, call, names, constant_at, shapes) -> tuple[list, dict[int, str]]:
     "Arrays to run `f` on, the first ones on which it works; and by position why an argument has no adjoint, if it has none."
@@ -1382,6 +1403,7 @@ def chosen_arrays(f, call, names, constant_at, shapes) -> tuple[list, dict[int, 
     for proved, leading in product((True, False), range(min(len(names), 3))):      # as many leading arguments are whole numbers, such as an order
         for s in tries:
             for arrays in random_arrays(s):
+                arrays = with_labels(arrays, names)
                 arrays = [(x > np.median(x) if f is np.where else np.full(x.shape, k + 1)) if k in constant_at or k < leading else x for k, x in enumerate(arrays)]
                 missing = {k: adjoint_exists(call, arrays, k, proved) for k, x in enumerate(arrays) if x.dtype.kind == "f"}
                 if not all(missing.values()) and not (proved and any("differences" in m for m in missing.values())): return arrays, missing
@@ -1389,6 +1411,8 @@ def chosen_arrays(f, call, names, constant_at, shapes) -> tuple[list, dict[int, 
     raise ValueError(f"derivation({label(f)}): {why}. Pass shapes=, or values= with an array for each of {', '.join(names)}, and settings by name")
 
 # %% ../nbs/18_derivations.ipynb #85bf1d1f
+LARGEST = 4_000     # numbers in an array that a formula is tried on
+
 def constants_of(f) -> set[int]:
     "The positions of the arguments of `f` that have no derivative."
     vjps = rules[f].vjps if f in rules else ()
@@ -1397,11 +1421,14 @@ def constants_of(f) -> set[int]:
 def arguments(f, call, shapes, names, values, params) -> tuple[list, tuple[str, ...], dict[int, str]]:
     "The arrays to run on, their names, and by position of a floating array why it has no adjoint (empty if it has one)."
     if shapes is not None: shapes = checked_shapes(shapes, None)
+    if values is not None: values = list(values)
     found, given = argument_names(f, params), shapes if shapes is not None else values
     size = len(found) if given is None else len(given)
     if isinstance(f, np.ufunc) and size != f.nin: raise ValueError(f"{'values' if shapes is None else 'shapes'}: expected {f.nin}, one for each argument of {label(f)}, got {size}")
     if names is None: names = [SHORT.get(n, n) for n in found] if size == len(found) else [f"x{k}" for k in range(size)]
     names, constant_at = named_arguments(names, size), constants_of(f)
+    if (largest := max((math.prod(shapes[k]) if shapes is not None else np.size(values[k]) for k in range(size) if given is not None), default=0)) > LARGEST:
+        raise ValueError(f"{'values' if shapes is None else 'shapes'}: expected arrays of at most {LARGEST:,} numbers, since a formula is computed one entry at a time; got {largest:,}. Small arrays have the same formula")
     if values is None: arrays, missing = chosen_arrays(f, call, names, constant_at, shapes)
     else:
         arrays = [np.asarray(v) for v in values]
@@ -1494,6 +1521,12 @@ def picture_of(f, names, shapes) -> str:
     d = contraction_derivation(f"{','.join(terms)}->{output}", shapes, names, None)
     return pictures(d.C, d.contraction.factors, d.steps)
 
+def full_name(f) -> str:
+    "How a reader writes `f`: `np.exp`, `np.add.reduce`, `log_softmax`; a lambda is `f`."
+    owner, name = getattr(f, "__self__", None), label(f)
+    if isinstance(owner, np.ufunc): return f"{full_name(owner)}.{name}"
+    return "f" if name == "<lambda>" else name if home(f).startswith("autodiffnb") else f"{home(f)}.{name}".removeprefix("__main__.")
+
 def title_of(f, names, params, arrays) -> str:
     "The call, and the shapes of its arguments."
     settings = [f"{k}={setting_in_code(v)}" for k, v in params.items()]
@@ -1501,8 +1534,22 @@ def title_of(f, names, params, arrays) -> str:
     for n, x in zip(names, arrays): by_shape.setdefault(np.shape(x), []).append(f"${tex_of_name(n)}$")
     shapes = [f"{', '.join(same)} of shape {shape}" if shape else f"the number{'s' * (len(same) > 1)} {', '.join(same)}" for shape, same in by_shape.items()]
     if not any(by_shape): shapes = []
-    name = "f" if label(f) == "<lambda>" else label(f) if home(f).startswith("autodiffnb") else f"{home(f)}.{label(f)}".removeprefix("__main__.")
-    return f"`{name}({', '.join([*names, *settings])})`" + (", with " + " and ".join(shapes) if shapes else ", of numbers; arrays go entry by entry") + ":"
+    return f"`{full_name(f)}({', '.join([*names, *settings])}){getattr(f, 'result', '')}`" + (", with " + " and ".join(shapes) if shapes else ", of numbers; arrays go entry by entry") + ":"
+
+# %% ../nbs/18_derivations.ipynb #d6a1f002
+class Derivations(Page, tuple):
+    "A tuple of derivations, one for each result of a function, that reads as one page."
+    def __str__(self) -> str: return "\n\n".join(map(str, self))
+    __repr__ = __str__
+    def _repr_latex_(self) -> str: return "\n\n".join(d._repr_latex_() for d in self)
+    def parts(self) -> Iterator[tuple[str, str]]: return chain.from_iterable(d.parts() for d in self)
+
+def result_of(f, results, k: int) -> Callable:
+    "The function whose result is the one at `k` of those of `f`; it is called as `f` is."
+    @wraps(f)
+    def result(*args, **params): return f(*args, **params)[k]
+    result.result = f".{results._fields[k]}" if hasattr(results, "_fields") else f"[{k}]"
+    return result
 
 # %% ../nbs/18_derivations.ipynb #6240cf28
 def derivation(
@@ -1513,17 +1560,21 @@ def derivation(
     indices: Iterable[str] | bool | None = None, # what to call the indices, in the order in which they come up; True: the letters of the string
     values: Iterable | None = None, # for a function: the arrays to run it on; whole numbers and truths are constants
     **settings, # for a function: what else to call it with, such as `axis=0`
-) -> Derivation | RuleDerivation: # renders in a notebook; `str` is plain text; `steps` has the parts as data
+) -> Derivation | RuleDerivation | Derivations: # renders in a notebook; `str` is plain text; `steps` has the parts as data
     """Derive the adjoint of each argument of a contraction or of a function, and prove it on numbers.
 
     A contraction is derived from the chain rule with Kronecker deltas. Without `shapes`, axes are taken to belong to arrays of the
-    least rank that leaves each two surviving axes. Of a function, the rule is run on named Tensors, and what it records is written out.
+    least rank that leaves each two surviving axes. Of a function, the rule is run on named Tensors, and what it records is written out;
+    of a function with several results, for each of them.
     A `ValueError` says what is wrong with an argument, or that the function does not work on arrays of these shapes."""
     if what in (np.tensordot, tensorcontract) if callable(what) else False: what = settings.pop("axes", 2)
     elif what is np.einsum:
         if not isinstance(subscripts := settings.pop("subscripts", None), str): raise ValueError('derivation(np.einsum): expected subscripts="..."; derivation("ij,jk->ik") says the same')
         what = subscripts
-    if callable(what): return rule_derivation(what, shapes, names, indices, values, settings)
+    if callable(what):
+        try: return rule_derivation(what, shapes, names, indices, values, settings)
+        except SeveralResults as several: results, = several.args
+        return Derivations([rule_derivation(result_of(what, results, k), shapes, names, indices, values, settings) for k, y in enumerate(results) if isinstance(y, Tensor)])
     if settings: raise ValueError(f"{next(iter(settings))}: expected settings for functions only")
     if values is not None: raise ValueError("values: expected arrays for functions only; a contraction is proved on arrays of the given shapes")
     return contraction_derivation(what, shapes, names, indices)

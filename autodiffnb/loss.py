@@ -83,7 +83,7 @@ def checked_one_hot(labels, shape, axis):
     return o
 
 def found(wrong) -> bool:
-    "Whether a check found something wrong. An array that is being recorded notes down that it expects the answer no."
+    "Whether a check found something wrong. An array that `compile` is recording, in a later chapter, notes down that it expects the answer no."
     return wrong.expect(False) if hasattr(wrong, "expect") else bool(wrong)
 
 def out_of_range(labels, c):

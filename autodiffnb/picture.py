@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import count, groupby
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Callable, Iterator, Mapping, Sequence
 from xml.etree import ElementTree
 import json, re
@@ -18,17 +19,18 @@ from .tensor import NOTHING, Tensor, _repr_html_ as facts, brief, label, made_by
 from .backward import conform, explained, gradients, plain_call, recorded_call, rule_of, seed
 
 # %% auto #0
-__all__ = ['WIDTH', 'DPI', 'SMALL', 'SPLITS', 'BEST', 'COLOURS', 'WIDEST', 'ARGS', 'FEW', 'LETTER', 'LINE', 'PAD', 'BETWEEN',
-           'ADJOINT', 'BOX', 'SVG', 'MANY', 'OPEN', 'FORMS', 'LONGEST', 'STYLE', 'SCRIPT', 'PAGE', 'pyplot', 'panels',
-           'host', 'named', 'image_grid', 'weight_images', 'confidence', 'student', 'curves', 'columns_of', 'best_of',
-           'learning_rates', 'best_rate', 'confusion_matrix', 'draw_confusion', 'verdict', 'mistakes',
-           'confident_mistakes', 'decision_changes', 'draw_interpolation', 'mixtures', 'mind_changed', 'depths',
-           'routes', 'neighbours', 'arranged', 'spaced', 'placed', 'in_short', 'names_from', 'call_of', 'lines_of',
-           'Fold', 'inside', 'leaves_of', 'kind_of', 'periods', 'repetition', 'condensed', 'crowd', 'folded',
-           'arranged_boxes', 'Drawing', 'box_svg', 'cut', 'curve_svg', 'Plan', 'planned', 'arrivals', 'svg_of', 'draw',
-           'boxes_of', 'summary_of', 'kinds_of', 'within', 'visits', 'rule_recorded', 'Formula', 'one_element',
-           'symbol', 'tex', 'text_in_formula', 'barred', 'written', 'swaps', 'Called', 'rule_formula', 'Step',
-           'steps_of', 'head_of', 'equation', 'accumulation', 'replay', 'item', 'Replay']
+__all__ = ['WIDTH', 'DPI', 'SMALL', 'LETTERS', 'SPLITS', 'BEST', 'COLOURS', 'WIDEST', 'ARGS', 'FEW', 'LETTER', 'LINE', 'PAD',
+           'BETWEEN', 'ADJOINT', 'BOX', 'SVG', 'MANY', 'OPEN', 'FORMS', 'LONGEST', 'STYLE', 'SCRIPT', 'PAGE', 'pyplot',
+           'panels', 'heading', 'host', 'named', 'checked_classes', 'image_grid', 'weight_images', 'confidence',
+           'student', 'curves', 'run_columns', 'columns_of', 'best_of', 'learning_rates', 'best_rate',
+           'confusion_matrix', 'draw_confusion', 'in_full', 'verdict', 'mistakes', 'confident_mistakes',
+           'decision_changes', 'draw_interpolation', 'mixtures', 'mind_changed', 'depths', 'routes', 'neighbours',
+           'arranged', 'spaced', 'placed', 'in_short', 'names_from', 'call_of', 'lines_of', 'Fold', 'inside',
+           'leaves_of', 'kind_of', 'periods', 'repetition', 'condensed', 'crowd', 'folded', 'arranged_boxes', 'Drawing',
+           'box_svg', 'cut', 'curve_svg', 'Plan', 'planned', 'arrivals', 'svg_of', 'draw', 'boxes_of', 'summary_of',
+           'kinds_of', 'within', 'visits', 'rule_recorded', 'Formula', 'one_element', 'symbol', 'tex',
+           'text_in_formula', 'barred', 'written', 'swaps', 'Called', 'rule_formula', 'Step', 'steps_of', 'head_of',
+           'equation', 'accumulation', 'replay', 'item', 'Replay']
 
 # %% ../nbs/19_picture.ipynb #e9b95600
 def pyplot() -> Any:
@@ -40,6 +42,7 @@ def pyplot() -> Any:
 
 # %% ../nbs/19_picture.ipynb #5f454711
 WIDTH, DPI, SMALL = 6, 96, 8  # inches, dots per inch, points
+LETTERS = 130  # that fit in an inch, times their size in points
 
 def panels(
     count: int, # axes to draw on
@@ -56,6 +59,11 @@ def panels(
     for axis in grid.flat[count:]: axis.axis("off")
     return figure, list(grid.flat[:count])
 
+def heading(axis: Any, text: str, size: int = 10):
+    "The answer above an axis that has the figure to itself, in as many lines as it takes."
+    width = int(axis.figure.get_figwidth() * LETTERS / size)
+    axis.set_title("\n".join(fill(line, width, break_long_words=False) for line in text.splitlines()), fontsize=size)
+
 # %% ../nbs/19_picture.ipynb #afb51941
 def host(x: Any, name: str, ndim: int) -> np.ndarray:
     "`x` as a NumPy array; a `ValueError` naming it unless it has `ndim` axes."
@@ -64,10 +72,17 @@ def host(x: Any, name: str, ndim: int) -> np.ndarray:
     return x
 
 def named(class_names: Sequence[str] | None, count: int) -> Sequence[str]:
-    "The names of `count` classes, their numbers by default."
+    "The names of `count` classes, as matplotlib takes them; their numbers by default."
     if class_names is None: return [str(c) for c in range(count)]
     if len(class_names) != count: raise ValueError(f"class_names: expected {count}, one for each class, got {len(class_names)}")
-    return class_names
+    return [str(name).replace("$", r"\$") for name in class_names]
+
+def checked_classes(x: Any, name: str, c: int | None = None) -> np.ndarray:
+    "`x` as (n,) classes; an error naming it unless they are integers, in [0, c) if `c` is given."
+    x = host(x, name, 1)
+    if x.size and x.dtype.kind not in "iu": raise TypeError(f"{name}: expected integers, got {x.dtype}")
+    if c is not None and x.size and not 0 <= x.min() <= x.max() < c: raise ValueError(f"{name}: expected integers in [0, {c}), got {x[(x < 0) | (x >= c)][0]}")
+    return x.astype(np.int64)
 
 # %% ../nbs/19_picture.ipynb #9cc41799
 def image_grid(
@@ -78,11 +93,14 @@ def image_grid(
     cmap: str = "gray_r", # matplotlib's name of the colours
     limits: tuple[float, float] | None = None, # values of the first and the last colour; by default the least and the greatest there are
 ) -> Any: # matplotlib Figure
-    "The images in rows, all on one scale of colours. Raises `ValueError` on a wrong shape or number of titles."
-    images = host(images, "images", 3)
+    "The images in rows, all on one scale of colours; fewer beside each other where titles are long. Raises `ValueError` on a wrong shape or number of titles."
+    images, titles = host(images, "images", 3), None if titles is None else [str(text) for text in titles]
+    if 0 in images.shape[1:]: raise ValueError(f"images: expected images with pixels, got shape {images.shape}")
     if titles is not None and len(titles) != len(images): raise ValueError(f"titles: expected {len(images)}, one for each image, got {len(titles)}")
-    low, high = limits or (images.min(initial=0), images.max(initial=0))
-    figure, axes = panels(len(images), max(1, min(columns, len(images))), 0.95 if titles is None else 1.25, title)
+    known, longest = images[np.isfinite(images)], max((len(line) for text in titles or () for line in text.splitlines()), default=0)
+    low, high = limits or (known.min(initial=0), known.max(initial=0))
+    columns = max(1, min(columns, len(images), int(WIDTH * LETTERS / SMALL / 1.2 / max(longest, 1))))      # a fifth more, to stand apart
+    figure, axes = panels(len(images), columns, 0.95 if titles is None else 1.25, title)
     for axis, image, text in zip(axes, images, titles or [""] * len(images)):
         axis.imshow(image, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
         axis.set_title(text, fontsize=SMALL)
@@ -100,9 +118,11 @@ def weight_images(
     "Each class's weights as an image, on one symmetric scale. Raises `ValueError` when p pixels don't make that shape."
     W = host(W, "W", 2)
     p, c = W.shape
+    if not W.size: raise ValueError(f"W: expected weights of at least one pixel and class, got shape {W.shape}")
+    if shape is not None and np.shape(shape) != (2,): raise ValueError(f"shape: expected (height, width), got {shape}")
     height, width = shape or (round(p**0.5),) * 2
     if height * width != p: raise ValueError(f"shape: expected (height, width) of {p} pixels, since W has shape {W.shape}; got {shape or 'none, and no square has as many'}")
-    a = abs(W).max(initial=0) or 1
+    a = abs(W[np.isfinite(W)]).max(initial=0) or 1
     figure = image_grid(W.T.reshape(c, height, width), named(class_names, c), (title or "Red pixels speak for the class, blue ones against it") + note,
                         cmap="RdBu_r", limits=(-a, a))
     figure.colorbar(figure.axes[0].images[0], ax=figure.axes, shrink=0.8, pad=0.02).ax.tick_params(labelsize=SMALL)
@@ -139,7 +159,7 @@ def curves(
     width: float = WIDTH, # inches of the figure
 ) -> Any: # matplotlib Figure
     "A panel for each quantity: its columns against the column `epoch`, or 1, 2, ...; of several runs the mean, in a band of 95% confidence. Raises `ValueError` when no name fits."
-    runs = [run if isinstance(run, Mapping) else run.to_dict() for run in (history if isinstance(history, (list, tuple)) else [history])]
+    runs = [run_columns(run) for run in (history if isinstance(history, (list, tuple)) else [history])]
     names = [name.partition("_") for name in (runs[0] if runs else ())]
     quantities = list(dict.fromkeys(quantity for split, _, quantity in names if split in SPLITS and quantity))
     if not quantities: raise ValueError(f"history: expected columns named train_... or validation_..., got {', '.join(runs[0]) if runs and runs[0] else 'none'}")
@@ -151,7 +171,7 @@ def curves(
             mean, half = confidence(rows) if len(runs) > 1 else (rows[0], None)
             axis.plot(epochs, mean, label=split, marker="o" if len(mean) <= 15 else "", markersize=3, **SPLITS[split])
             if half is not None: axis.fill_between(epochs, mean - half, mean + half, color=SPLITS[split]["color"], alpha=0.2, linewidth=0)
-            answer = best_of(quantity, split, mean, epochs, half, len(runs))
+            answer = best_of(quantity, split, np.where(np.isfinite(rows).all(axis=0), mean, np.nan), epochs, half, len(runs))
         axis.set(xlabel="epoch", ylabel=quantity.replace("_", " "))
         axis.set_title(answer, fontsize=SMALL)
         axis.legend(fontsize=SMALL, frameon=False)
@@ -160,14 +180,22 @@ def curves(
     return figure
 
 # %% ../nbs/19_picture.ipynb #d9d59fbb
+def run_columns(run: Any) -> Mapping:
+    "The columns of one run. Raises `TypeError` if it has none."
+    if isinstance(run, Mapping): return run
+    if hasattr(run, "to_dict"): return run.to_dict()
+    raise TypeError(f"history: expected a dict of columns, an object whose to_dict() gives one, or a list of such; got {type(run).__name__}")
+
 def columns_of(runs: list, column: str) -> tuple[Any, np.ndarray]:
-    "The epochs of the longest run, and the column of each run as a row, nan after its end. Raises `ValueError` when a run hasn't the column."
+    "The epochs of the longest run, and the column of each run as a row, nan after its end. Raises `ValueError` when a run hasn't the column, or not as many epochs."
     for i, run in enumerate(runs):
         if column not in run: raise ValueError(f"history: expected the column {column} in every run, got none in run {i}")
-    rows = [np.asarray(run[column], float) for run in runs]
+    rows = [np.array([raw(v) for v in raw(run[column])], float) for run in runs]
     longest = max(range(len(rows)), key=lambda i: len(rows[i]))
     m = len(rows[longest])
-    return runs[longest].get("epoch", range(1, m + 1)), np.array([np.concatenate([row, np.full(m - len(row), np.nan)]) for row in rows])
+    epochs = runs[longest].get("epoch", range(1, m + 1))
+    if len(epochs) != m: raise ValueError(f"history: expected {m} numbers in the column epoch, as many as in {column}; got {len(epochs)}")
+    return epochs, np.array([np.concatenate([row, np.full(m - len(row), np.nan)]) for row in rows])
 
 def best_of(quantity, split, values, epochs, half=None, runs=1) -> str:
     "The answer that a panel of curves gives: the best value and its epoch."
@@ -186,8 +214,8 @@ def learning_rates(
 ) -> Any: # matplotlib Figure
     "The loss that each learning rate led to, on logarithmic axes, with a band of 95% confidence where there are seeds. Raises `ValueError` on a wrong shape or a rate that isn't positive."
     rates, y = host(rates, "rates", 1).astype(float), np.asarray(raw(losses), float)
-    if y.ndim not in (1, 2) or len(y) != len(rates): raise ValueError(f"losses: expected shape ({len(rates)},) or ({len(rates)}, seeds), a row for each rate; got {y.shape}")
-    if not len(rates) or not (rates > 0).all(): raise ValueError(f"rates: expected at least one, all positive, got {rates}")
+    if y.ndim not in (1, 2) or len(y) != len(rates) or 0 in y.shape[1:]: raise ValueError(f"losses: expected shape ({len(rates)},) or ({len(rates)}, seeds), a row for each rate; got {y.shape}")
+    if not len(rates) or not ((rates > 0) & np.isfinite(rates)).all(): raise ValueError(f"rates: expected at least one, all positive and finite, got {rates}")
     order = np.argsort(rates)
     rates, y = rates[order], y[order].reshape(len(y), -1)
     well = np.isfinite(y).all(axis=1)
@@ -197,7 +225,7 @@ def learning_rates(
     if y.shape[1] > 1: axis.fill_between(rates[well], (mean - half)[well], (mean + half)[well], color="#0072B2", alpha=0.2, linewidth=0)
     if not well.all(): axis.plot(rates[~well], np.full((~well).sum(), 0.95), "x", color="#D55E00", transform=axis.get_xaxis_transform(), label="ran away")
     axis.set(xscale="log", yscale="log" if (mean[well] > 0).all() and well.any() and np.ptp(np.log(mean[well])) > np.log(10) else "linear", xlabel="learning rate", ylabel=quantity)
-    axis.set_title(title or best_rate(rates, mean, half, well, quantity), fontsize=10)
+    heading(axis, title or best_rate(rates, mean, half, well, quantity))
     axis.grid(alpha=0.25)
     axis.legend(fontsize=SMALL, frameon=False)
     return figure
@@ -208,7 +236,7 @@ def best_rate(rates, mean, half, well, quantity) -> str:
     if not well.any(): return f"All {len(rates)} learning rates ran away"
     at = np.flatnonzero(well)[mean[well].argmin()]
     spread = f" ± {half[at]:.2g}" if np.isfinite(half[at]) else ""
-    edge = "; try beyond the ends" if at in (0, len(rates) - 1) and len(rates) > 1 else ""
+    edge = ";\ntry beyond the ends" if rates[at] in (rates[0], rates[-1]) and rates[0] < rates[-1] else ""
     return f"Lowest {quantity} at learning rate {rates[at]:.3g}: {mean[at]:.3g}{spread}{edge}"
 
 # %% ../nbs/19_picture.ipynb #1927d4a0
@@ -218,14 +246,11 @@ def confusion_matrix(
     classes: int | None = None, # c; by default one more than the greatest there is
 ) -> np.ndarray: # (c, c) counts: a row for each label, a column for each prediction
     "How often each class was taken for each class. Raises `TypeError` or `ValueError` unless both are integers in range, of one length."
-    t, y = host(labels, "labels", 1), host(predicted, "predicted", 1)
+    t, y = checked_classes(labels, "labels"), checked_classes(predicted, "predicted")
     if len(t) != len(y): raise ValueError(f"predicted: expected {len(t)}, one for each label, got {len(y)}")
-    for name, x in dict(labels=t, predicted=y).items():
-        if x.size and x.dtype.kind not in "iu": raise TypeError(f"{name}: expected integers, got {x.dtype}")
     c = 1 + max((int(x.max()) for x in (t, y) if x.size), default=-1) if classes is None else classes
-    for name, x in dict(labels=t, predicted=y).items():
-        if x.size and not 0 <= x.min() <= x.max() < c: raise ValueError(f"{name}: expected integers in [0, {c}), got {x[(x < 0) | (x >= c)][0]}")
-    return np.bincount(c * t.astype(np.int64) + y.astype(np.int64), minlength=c * c).reshape(c, c)
+    t, y = checked_classes(t, "labels", c), checked_classes(y, "predicted", c)
+    return np.bincount(c * t + y, minlength=c * c).reshape(c, c)
 
 # %% ../nbs/19_picture.ipynb #c4768c07
 def draw_confusion(
@@ -234,37 +259,46 @@ def draw_confusion(
     title: str | None = None, # by default the share of right answers and the most frequent mistake
     note: str = "", # after the title
 ) -> Any: # matplotlib Figure
-    "The table of counts, coloured by share of the row: labels down, predictions across."
+    "The table of counts, or shares, coloured by share of the row: labels down, predictions across. Raises `ValueError` on a wrong shape or a number that is none."
     M = host(counts, "counts", 2)
-    if M.shape[0] != M.shape[1]: raise ValueError(f"counts: expected as many rows as columns, got shape {M.shape}")
+    if M.shape[0] != M.shape[1] or not len(M): raise ValueError(f"counts: expected as many rows as columns, one at least, got shape {M.shape}")
+    if not (M >= 0).all(): raise ValueError(f"counts: expected numbers that are not negative, got {M[~(M >= 0)][0]}")
     names, share = named(class_names, len(M)), np.sqrt(M / np.maximum(M.sum(axis=1, keepdims=True), 1))
-    figure, (axis,) = panels(1, 1, min(5, 1.4 + 0.36*len(M)))
+    figure, (axis,) = panels(1, 1, min(5, 1.4 + 0.36*len(M) + 0.04*max(0, max(map(len, names)) - 4)))
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for (r, s), count in np.ndenumerate(M):
-        if count: axis.text(s, r, f"{count}", ha="center", va="center", fontsize=SMALL, color="white" if share[r, s] > 0.6 else "black")
+    texts = {at: in_full(count) for at, count in np.ndenumerate(M) if count}
+    size = min(SMALL, 0.7 * 72 * figure.get_figheight() / len(M) / (0.65 * max(map(len, texts.values()), default=1)))    # points: what a field has, for so many letters
+    for (r, s), text in texts.items() if size >= 4 else ():
+        axis.text(s, r, text, ha="center", va="center", fontsize=size, color="white" if share[r, s] > 0.6 else "black")
     axis.set_xticks(range(len(M)), names, rotation=40, ha="right", rotation_mode="anchor", fontsize=SMALL)
     axis.set_yticks(range(len(M)), names, fontsize=SMALL)
     axis.set(xlabel="taken for", ylabel="is")
-    axis.set_title((title or verdict(M, names)) + note, fontsize=10)
+    heading(axis, (title or verdict(M, names)) + note)
     return figure
+
+def in_full(count) -> str:
+    "A count as it is, a share in three digits."
+    return f"{count}" if isinstance(count, np.integer) else f"{count:.3g}"
 
 def verdict(M, names) -> str:
     "What a confusion matrix says: the share that is right, and the most frequent mistake."
+    if not M.any(): return "No observations"
     wrong = M - np.diag(M.diagonal())
-    right = f"{M.trace() / max(M.sum(), 1):.1%} right"
+    right = f"{M.trace() / M.sum():.1%} right"
     if not wrong.any(): return right
     r, s = np.unravel_index(wrong.argmax(), M.shape)
-    return f"{right}; most often wrong: {names[r]} taken for {names[s]}, {wrong[r, s]} of {M[r].sum()}"
+    return f"{right}; most often wrong: {names[r]} taken for {names[s]}, {in_full(wrong[r, s])} of {in_full(M[r].sum())}"
 
 # %% ../nbs/19_picture.ipynb #a612fb8b
 def mistakes(
     labels: Any, # (n,) integers in [0, c)
     probabilities: Any, # (n, c)
 ) -> np.ndarray: # positions of the wrong answers, the most confident first
-    "Which observations are given another class than their label's, by decreasing confidence."
-    t, p = host(labels, "labels", 1), host(probabilities, "probabilities", 2)
+    "Which observations are given another class than their label's, by decreasing confidence; those with a nan are wrong, and last. Raises `TypeError` or `ValueError` unless labels are integers in range."
+    p = host(probabilities, "probabilities", 2)
+    t = checked_classes(labels, "labels", p.shape[1])
     if len(t) != len(p): raise ValueError(f"probabilities: expected {len(t)} rows, one for each label, got shape {p.shape}")
-    wrong = np.flatnonzero(p.argmax(axis=1) != t)
+    wrong = np.flatnonzero((p.argmax(axis=1) != t) | np.isnan(p).any(axis=1))
     return wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")]
 
 # %% ../nbs/19_picture.ipynb #72cde65a
@@ -278,7 +312,8 @@ def confident_mistakes(
     note: str = "", # after the title
 ) -> Any: # matplotlib Figure
     "The mistakes that the classifier was surest of: the class it saw, its probability, and what it is."
-    images, t, p = host(images, "images", 3), host(labels, "labels", 1), host(probabilities, "probabilities", 2)
+    images, p = host(images, "images", 3), host(probabilities, "probabilities", 2)
+    t = checked_classes(labels, "labels", p.shape[1])
     if len(images) != len(t): raise ValueError(f"images: expected {len(t)}, one for each label, got shape {images.shape}")
     wrong, names = mistakes(t, p), named(class_names, p.shape[1])
     first = wrong[:count]
@@ -292,13 +327,14 @@ def decision_changes(
     second: Any, # another of that shape
     steps: int = 101, # mixtures to look at; what changes and changes back between two of them is not found
 ) -> tuple[np.ndarray, np.ndarray, list[tuple[float, int, int]]]: # (steps,) shares u of the second; (steps, c); (u, class before, class after)
-    "Where the answer changes on the straight line from one image to another. Raises `ValueError` on unequal shapes."
+    "Where the answer changes on the straight line from one image to another. Raises `ValueError` on unequal shapes and on nan."
     first, second = np.asarray(raw(first), float), np.asarray(raw(second), float)
     if first.shape != second.shape: raise ValueError(f"second: expected shape {first.shape}, that of the first image; got {second.shape}")
     if steps < 2: raise ValueError(f"steps: expected 2 or more, got {steps}")
     mixed = lambda u: first + np.reshape(u, (-1,) + (1,)*first.ndim) * (second - first)
     u = np.linspace(0, 1, steps)
     p = host(probabilities(mixed(u)), "probabilities", 2)
+    if np.isnan(p).any(): raise ValueError(f"probabilities: expected numbers, got nan at a share of {u[np.isnan(p).any(axis=1)][0]:.3g} of the second image")
     answers, changes = p.argmax(axis=1), []
     for i in np.flatnonzero(np.diff(answers)):
         low, high = u[i], u[i + 1]
@@ -333,7 +369,7 @@ def draw_interpolation(
     for at, _, _ in changes: axis.axvline(at, color="gray", linestyle="--", linewidth=0.8)
     axis.set(xlabel=f"share of the second image, {names[told[-1]]} in the end", ylabel="probability", xlim=(-0.07, 1.07), ylim=(0, 1.02))
     axis.legend(fontsize=SMALL, frameon=False)
-    axis.set_title((title or mind_changed(names, told, changes)) + note, fontsize=10)
+    heading(axis, (title or mind_changed(names, told, changes)) + note)
     mixtures(axis, first, second)
     return figure
 

@@ -15,18 +15,18 @@ from typing import Any, Callable
 from weakref import WeakSet, ref
 import numpy as np
 from .check import DEEPEST, parts, with_parts
-from .shaping import scatter_numpy, scatters
+from .shaping import scatter_numpy, scatters, writes, written
 from .tensor import Tensor, label
 
 # %% auto #0
 __all__ = ['ABOUT', 'SHAPELESS', 'BINARY', 'COMPARING', 'UNARY', 'named', 'WRITERS', 'spelled', 'ELEMENTWISE', 'REDUCTIONS',
            'LINE', 'FILLED', 'SIGNS', 'OTHER', 'EAGER', 'LIMIT', 'Slot', 'kind', 'is_array', 'is_foreign', 'leaves',
            'replaced', 'plain', 'Call', 'refused', 'Recording', 'Watched', 'method', 'define', 'define_in_place',
-           'Named', 'Disappointed', 'expect', 'expect_answer', 'refuse_reading', 'tensordot_calls', 'difference',
-           'structure', 'unlike', 'expect_none_stored', 'find_memory', 'without_repeats', 'needed_calls', 'lowered',
-           'writes_out', 'addresses', 'lives', 'elementwise_over', 'lay_out', 'Source', 'function_name', 'statement',
-           'signature_of', 'is_input', 'flat', 'mapped', 'unpacking', 'Program', 'expect_checks_first', 'fixed_result',
-           'indented', 'returned', 'simple', 'made', 'value_of', 'Compiled', 'compile']
+           'Named', 'Disappointed', 'expect', 'expect_answer', 'refuse_reading', 'tensordot_calls', 'as_one_call',
+           'difference', 'structure', 'unlike', 'expect_none_stored', 'find_memory', 'without_repeats', 'needed_calls',
+           'lowered', 'writes_out', 'addresses', 'lives', 'elementwise_over', 'lay_out', 'Source', 'function_name',
+           'statement', 'signature_of', 'is_input', 'flat', 'mapped', 'unpacking', 'Program', 'expect_checks_first',
+           'fixed_result', 'indented', 'returned', 'simple', 'made', 'value_of', 'Compiled', 'compile']
 
 # %% ../nbs/17_program.ipynb #20527915
 class Slot:
@@ -263,7 +263,12 @@ def tensordot_calls(a, b, axes):
     return np.dot(rows, columns).reshape(shapes[0] + shapes[1])
 
 spelled: dict[Callable, Callable] = {np.tensordot: tensordot_calls}
-scatters[Watched] = lambda g, index, shape: next(x for x in leaves((g, index)) if type(x) is Watched).recording.call(scatter_numpy, (g, index, shape))
+
+def as_one_call(fn):
+    "`fn`, noted as one call by the recording of whichever argument has one."
+    return lambda *args: next(x for x in leaves(args) if type(x) is Watched).recording.call(fn, args)
+
+scatters[Watched], writes[Watched] = as_one_call(scatter_numpy), as_one_call(written)
 
 # %% ../nbs/17_program.ipynb #f070f1a3
 def difference(first: Recording, second: Recording) -> str | None:

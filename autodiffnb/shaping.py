@@ -12,16 +12,16 @@ from typing import Any, Callable, Iterator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
-from .tensor import Tensor, constants, defvjp, entries, implements, kin, label, library, method, primitive, raw, record, refusal
+from .tensor import Tensor, constants, creators, defvjp, entries, implements, kin, label, leaf_value, library, method, primitive, raw, record, refusal
 from .reduction import along, as_shape, cast, settings
 
 # %% auto #0
-__all__ = ['SIMPLE', 'scatters', 'inside', 'sides', 'inverse_permutation', 'phantom', 'permuted', 'reshaped', 'transpose',
-           'flatten', 'join', 'pile', 'slice_of_join', 'joined', 'columns', 'joined_after', 'pieces', 'index_parts',
-           'is_basic', 'names_once', 'scatter_numpy', 'spelled_out', 'scatter_by_asking', 'scatter_add', 'getitem',
-           'plain_index', 'as_places', 'sorted_by', 'compress', 'moved', 'picked', 'ramp', 'turned', 'statistic',
-           'piled', 'pairs', 'padded', 'clip', 'selection_shape', 'written', 'survivors', 'lasting', 'replace',
-           'back_to_values', 'At', 'Places', 'rounds', 'changed_by']
+__all__ = ['SIMPLE', 'scatters', 'inside', 'sides', 'writes', 'inverse_permutation', 'phantom', 'permuted', 'reshaped',
+           'transpose', 'flatten', 'join', 'pile', 'slice_of_join', 'joined', 'columns', 'joined_after', 'pieces',
+           'index_parts', 'is_basic', 'names_once', 'scatter_numpy', 'spelled_out', 'scatter_by_asking', 'scatter_add',
+           'getitem', 'plain_index', 'as_places', 'sorted_by', 'compress', 'moved', 'picked', 'ramp', 'turned',
+           'statistic', 'piled', 'pairs', 'padded', 'clip', 'selection_shape', 'written', 'survivors', 'lasting',
+           'replace', 'back_to_values', 'At', 'Places', 'at', 'rounds', 'changed_by']
 
 # %% ../nbs/05_shaping.ipynb #1f5ae505
 def inverse_permutation(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -355,8 +355,8 @@ def _diag(v, k=0):
     return scatter_add(v, index=(along_it + max(-k, 0), along_it + max(k, 0)), shape=(v.size + abs(k),) * 2)
 
 entries[np.diagflat] = lambda v, k=0: np.diag(np.reshape(v, -1), k)
-entries[np.tril] = lambda m, k=0: np.where(np.tri(*m.shape[-2:], k, bool, like=kin(m)), m, 0)
-entries[np.triu] = lambda m, k=0: np.where(np.tri(*m.shape[-2:], k - 1, bool, like=kin(m)), 0, m)
+entries[np.tril] = lambda m, k=0: np.where(np.tri(*m.shape[-2:], k=k, dtype=bool, like=kin(m)), m, 0)
+entries[np.triu] = lambda m, k=0: np.where(np.tri(*m.shape[-2:], k=k - 1, dtype=bool, like=kin(m)), 0, m)
 
 # %% ../nbs/05_shaping.ipynb #afed44cc
 @implements(np.clip)
@@ -408,9 +408,13 @@ def lasting(index, shape):
     return np.unravel_index(place[kept], shape), kept
 
 # %% ../nbs/05_shaping.ipynb #7cd85e2d
+writes: dict[type, Callable] = {}    # what does the work of `written`, `(x, index, v)`, by the kind of `x` or `v`, where that one can't
+
 @primitive
 def replace(x, index, v):
     "`x` with the entries at `index` replaced by `v`, which has the shape of `x[index]`."
+    for kind in map(type, (x, v)):
+        if kind in writes: return writes[kind](x, index, v)
     if isinstance(x, (np.ndarray, np.generic, float, complex)) and isinstance(v, (np.ndarray, np.generic, float, complex)): return written(x, index, v)
     if not is_basic(index):
         index, numbers = lasting(index, x.shape)
@@ -430,7 +434,7 @@ defvjp(replace, lambda g, y, x, index, v: replace(g, index, np.zeros_like(v)), N
 
 # %% ../nbs/05_shaping.ipynb #66aa8657
 class At:
-    "The place `index` in the Tensor `x`; each method returns a new Tensor, `x` with that place changed."
+    "The place `index` in `x`; each method returns a new Tensor, or a plain array if all is plain: `x` with that place changed."
     __slots__ = ("x", "index")
     def __init__(self, x, index): self.x, self.index = x, index
     def __repr__(self): return f"<the entries [{self.index}] of {self.x!r}>"
@@ -440,14 +444,14 @@ class At:
         if isinstance(v, (np.generic, int, float, complex)) and kin(self.x) is not None: v = np.full_like(kin(self.x), v, shape=(), dtype=np.asarray(v).dtype)
         v = v if hasattr(v, "dtype") and not isinstance(v, type) else np.asarray(v)
         if v.dtype.kind not in "biufc": raise TypeError(f"v: expected numbers, got {v.dtype}")
-        if v.dtype.kind == "c" and self.x.dtype.kind != "c": raise TypeError(f"v: expected real numbers for a Tensor of {self.x.dtype}, got {v.dtype}")
+        if v.dtype.kind == "c" and self.x.dtype.kind != "c": raise TypeError(f"v: expected real numbers for an array of {self.x.dtype}, got {v.dtype}")
         shape = selection_shape(self.index, self.x.shape)
         try: return np.broadcast_to(v if v.dtype == self.x.dtype else v.astype(self.x.dtype), shape)
         except ValueError: raise ValueError(f"v: expected a shape that broadcasts to {shape}, that of the place; got {v.shape}") from None
 
-    def get(self) -> Tensor: return self.x[self.index]
-    def set(self, v: Any) -> Tensor: return replace(self.x, self.index, self.new(v))
-    def add(self, v: Any) -> Tensor: return self.x + scatter_add(self.new(v), self.index, self.x.shape)
+    def get(self) -> Any: return self.x[self.index]
+    def set(self, v: Any) -> Any: return replace(self.x, self.index, self.new(v))
+    def add(self, v: Any) -> Any: return self.x + scatter_add(self.new(v), self.index, self.x.shape)
 
 class Places:
     "What `x.at` is: takes an index in brackets."
@@ -456,6 +460,14 @@ class Places:
     def __getitem__(self, index) -> At: return At(self.x, plain_index(index))
 
 Tensor.at = property(Places, doc="`x.at[index].set(v)`, `.add(v)`, `.multiply(v)`, ...: `x` with some entries changed, as a new Tensor.")
+
+# %% ../nbs/05_shaping.ipynb #79e64714
+def at(
+    x: Any, # a Tensor, an array, or a nested list of numbers; integers and booleans become floating
+) -> Places: # takes an index in brackets: `at(x)[i].set(v)`, `.add(v)`, `.multiply(v)`, ...
+    "What `x.at` is for a Tensor, for plain arrays as well; what it returns is a plain array if `x` and `v` are."
+    x = x if isinstance(x, Tensor) else leaf_value(x)
+    return Places(x if hasattr(x, "shape") else np.asarray(x))
 
 # %% ../nbs/05_shaping.ipynb #c0465ca8
 def rounds(index, shape: tuple[int, ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -468,7 +480,7 @@ def rounds(index, shape: tuple[int, ...]) -> Iterator[tuple[np.ndarray, np.ndarr
 
 def changed_by(ufunc):
     "The method that replaces each entry `x` at a place by `ufunc(x, v)`, once for each time that it is named."
-    def change(self, v: Any) -> Tensor:
+    def change(self, v: Any) -> Any:
         v = self.new(v)
         if names_once(self.index): return self.set(ufunc(self.get(), v))
         x, v = np.reshape(self.x, -1), np.reshape(v, (-1,))
@@ -484,7 +496,7 @@ defvjp(np.copy, lambda g, y, x: g)
 entries[np.copy] = lambda a, order="K", subok=False: record(np.copy, (a,))
 Tensor.copy = lambda self, order="C": np.copy(self)
 
-constants.update((np.arange, np.zeros, np.ones, np.empty, np.full, np.eye, np.identity, np.tri))
+constants.update(creators)
 
 @implements(np.full_like)
 def _full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, *, device=None):

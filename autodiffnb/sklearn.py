@@ -10,9 +10,9 @@ import importlib
 import math
 import os
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from .loss import cross_entropy
 from .softmax import log_softmax, softmax
 from .transforms import value_and_grad
 from .workshop import flatten
-from .training import MLP, SGD, Adam, History, Model, SoftmaxRegression, write_atomically
+from .training import MLP, SGD, Adam, History, Model, SoftmaxRegression, regular, write_atomically
 from .training import fit as train
 
 # %% auto #0
@@ -372,9 +372,12 @@ def load(cls,
     path: str | os.PathLike, # of a file that `save` made
     **settings: Any, # of the constructor
 ) -> Classifier: # fitted
-    "Read what `save` wrote. Raises `OSError`, or `ValueError` naming the file when it is something else, damaged, or of another class."
+    "Read what `save` wrote. Raises `TypeError` when `path` is none, `OSError`, or `ValueError` naming the file when it is something else, damaged, or of another class."
+    where = regular(path)
     try:
-        with open(Path(path).expanduser(), "rb") as file, np.load(file, allow_pickle=False) as held: arrays = {name: held[name] for name in held.files}
+        with open(where, "rb") as file:
+            if not zipfile.is_zipfile(file): raise ValueError("it is cut short, or something else")
+            with np.load(file, allow_pickle=False) as held: arrays = {name: held[name] for name in held.files}
     except OSError: raise
     except Exception as error: raise ValueError(f"{path}: expected a .npz file that `save` made; {error}") from error
     if "classes" not in arrays: raise ValueError(f"{path}: expected a .npz file that `save` made; it has no entry 'classes'")

@@ -19,12 +19,13 @@ import numpy as np
 
 # %% auto #0
 __all__ = ['MISLEADING', 'ADVICE', 'never_leaves', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules',
-           'entries', 'constants', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers', 'HOST', 'ways',
-           'PLAIN', 'LOSSY', 'library', 'is_misleading', 'misleading', 'leaf_value', 'Tensor', 'method', 'split',
-           'node', 'record', 'unknown', 'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements',
-           'home', 'refusal', 'raw', 'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'flattened', 'unusual',
-           'operator', 'numpy_method', 'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several',
-           'caller', 'lossy', 'error_of', 'item', 'unanswered', 'check_answer', 'with_rule']
+           'entries', 'constants', 'creators', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers',
+           'HOST', 'ways', 'PLAIN', 'BOTH', 'FIRST', 'SECOND', 'LOSSY', 'OF_SCIPY', 'library', 'is_misleading',
+           'misleading', 'leaf_value', 'Tensor', 'method', 'split', 'node', 'record', 'unknown', 'misfit',
+           'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home', 'refusal', 'raw', 'as_array',
+           'as_arrays', 'kin', 'apply', 'newcomers', 'flattened', 'unusual', 'operator', 'numpy_method', 'brief',
+           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller', 'lossy', 'error_of', 'item',
+           'unanswered', 'check_answer', 'with_rule']
 
 # %% ../nbs/00_tensor.ipynb #10d43782
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -124,11 +125,13 @@ def record(
     fn: Callable, # the function to call; what its rule is filed under
     args: tuple, # Tensors and constants, by position
     params: dict = NOTHING, # settings such as `axis`, by keyword; never Tensors
+    parts: tuple | None = None, # `split(args)`, where that is known
 ) -> Tensor: # holds the result and the call
     "Call `fn` on the plain values, and remember the call."
     if params: refuse_tensors(fn, params)
-    parts = values, _ = split(args)
-    if fn in on_numbers and type(values[0]) in PYTHON_NUMBERS and type(values[-1]) in PYTHON_NUMBERS: return node(on_numbers[fn](*values), fn, args, parts=parts)
+    if parts is None: parts = split(args)
+    values = parts[0]
+    if type(values[0]) in PYTHON_NUMBERS and type(values[-1]) in PYTHON_NUMBERS and fn in on_numbers: return node(on_numbers[fn](*values), fn, args, params, (), parts)
     try: value = fn(*values, **params) if params else fn(*values)
     except (TypeError, ValueError) as error: raise misfit(error, fn, values) from None
     if type(value) in NUMPYS_OWN and PYTHON_NUMBERS.issuperset(map(type, values)): value = value.item()
@@ -201,7 +204,8 @@ constants: set[Callable] = {
     np.argmax, np.argmin, np.argsort, np.argpartition, np.searchsorted, np.nonzero, np.flatnonzero, np.count_nonzero,
     np.all, np.any, np.array_equal, np.allclose, np.isclose, np.around, np.round, np.fix, np.iscomplexobj, np.isrealobj,
 }
-refusals: dict[Callable, str] = {f: "it writes into an array (as np.full_like does); write x.at[i].set(t), or t * np.ones(shape)"
+creators: set[Callable] = {np.arange, np.zeros, np.ones, np.empty, np.full, np.eye, np.identity, np.tri}    # meet a Tensor as `like=`, which NumPy takes away
+refusals: dict[Callable, str] = {f: "it writes into an array (as np.full_like does); write at(x)[i].set(t), with autodiffnb.at, or t * np.ones(shape)"
                                  for f in (np.copyto, np.put, np.place, np.putmask, np.put_along_axis, np.fill_diagonal)}
 
 elsewhere: dict[Callable, dict[str, Callable]] = {}    # what is called instead where a Tensor holds an array of another library, by the name of that
@@ -287,6 +291,7 @@ def __array_function__(self, fn, types, args, kwargs):
     if fn in elsewhere:
         for name in map(library, flattened([*args, *kwargs.values()])):
             if name in elsewhere[fn]: return elsewhere[fn][name](*args, **kwargs)
+    if fn in creators and (like := kin(self)) is not None and not any(isinstance(a, Tensor) for a in (*args, *kwargs.values())): return fn(*args, **kwargs, like=like)
     if fn in entries: return entries[fn](*args, **kwargs)
     return apply(fn, args, {k: raw(v) for k, v in kwargs.items()} if fn in constants else kwargs)
 
@@ -308,12 +313,17 @@ def unusual(ufunc, how, inputs, params):
 
 # %% ../nbs/00_tensor.ipynb #717ac142
 PLAIN = {Tensor, np.ndarray, float, int}
+BOTH, FIRST, SECOND = (0, 1), (0,), (1,)
 
 def operator(ufunc, reflected=False):
     "The method behind a binary operator: `x + y`, or with `reflected` the one that Python tries for `y + x`."
     def binary(self, other):
-        args = (other, self) if reflected else (self, other)
-        return record(ufunc, args) if type(other) in PLAIN and ufunc in rules else apply(ufunc, as_arrays(args))
+        a, b = args = (other, self) if reflected else (self, other)
+        if type(other) not in PLAIN or ufunc not in rules: return apply(ufunc, as_arrays(args))
+        if type(other) is Tensor: parts = (a.value, b.value), BOTH
+        elif reflected: parts = (a, b.value), SECOND
+        else: parts = (a.value, b), FIRST
+        return record(ufunc, args, NOTHING, parts)
     return binary
 
 for name, ufunc in dict(add=np.add, sub=np.subtract, mul=np.multiply, truediv=np.divide, floordiv=np.floor_divide,
@@ -440,20 +450,23 @@ class several:
 
 # %% ../nbs/00_tensor.ipynb #31f2dcf1
 LOSSY = {    # what a reader wrote, or NumPy on their behalf; and what to write instead
-    "__array__":   ("np.array(t)", "np.stack([t, ...]) instead of np.array([t, ...]), x.at[i].set(t) instead of x[i] = t, Sparse(X) @ t for a sparse X, or t.value for the plain array"),
-    "__float__":   ("float(t)", "np.sin(t) instead of math.sin(t), x.at[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
-    "__complex__": ("complex(t)", "t + 0j for a complex Tensor, x.at[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
+    "__array__":   ("np.array(t)", "np.stack([t, ...]) instead of np.array([t, ...]), autodiffnb.at(x)[i].set(t) instead of x[i] = t, Sparse(X) @ t for a sparse X, or t.value for the plain array"),
+    "__float__":   ("float(t)", "np.sin(t) instead of math.sin(t), autodiffnb.at(x)[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
+    "__complex__": ("complex(t)", "t + 0j for a complex Tensor, autodiffnb.at(x)[i].set(t) instead of x[i] = t, or t.item() for the plain number"),
     "__int__":     ("int(t)", "int(t.item()) for the plain number"),
     "__index__":   ("t as a position", "int(t.item()) for the plain number; positions have no derivative"),
     "__setitem__": ("t[i] = v", "t = t.at[i].set(v), a new Tensor with the entries at i changed"),
     "tolist":      ("t.tolist()", "t.value.tolist() for plain numbers"),
 }
 
-def caller(depth: int) -> str:
-    "The function of NumPy or SciPy that a reader called, seen from `depth` frames below; empty if there is none."
-    frame, found = sys._getframe(depth), ""
+OF_SCIPY = ("the same with np.linalg, np.fft, autodiffnb (logsumexp, softmax, log_softmax) or autodiffnb.special (polygamma, multigammaln), "
+            "because of SciPy only ufuncs take a Tensor; Sparse(X) @ t for a sparse X, or t.value for the plain array")
+
+def caller(depth: int) -> tuple[str, str]:
+    "The library and the name of the function of NumPy or SciPy that a reader called, seen from `depth` frames below; empty if there is none."
+    frame, found = sys._getframe(depth), ("", "")
     while frame and (library := frame.f_globals.get("__name__", "").partition(".")[0]) in ("numpy", "scipy"):
-        if not frame.f_code.co_name.startswith(("_", "<", "wrapper")): found = f" (in {library}'s {frame.f_code.co_name})"
+        if not frame.f_code.co_name.startswith(("_", "<", "wrapper")): found = library, frame.f_code.co_name
         frame = frame.f_back
     return found
 
@@ -461,7 +474,9 @@ def lossy(name: str):
     "Make the method `name` refuse to turn a Tensor into something without a history."
     call, instead = LOSSY[name]
     def refuse(self, *args, **kwargs):
-        raise TypeError(f"{call} would lose where this Tensor came from{caller(2)}. Write {instead}")
+        library, function = caller(2)
+        where = f" (in {library}'s {function})" if function else ""
+        raise TypeError(f"{call} would lose where this Tensor came from{where}. Write {OF_SCIPY if library == 'scipy' else instead}")
     setattr(Tensor, name, refuse)
 
 for name in LOSSY: lossy(name)

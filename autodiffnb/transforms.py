@@ -72,12 +72,12 @@ class Trace:
 
 # %% ../nbs/09_transforms.ipynb #69ab16ff
 def is_live(y: Any, first: int) -> bool:
-    "Does `y` depend on a Tensor from outside: one older than number `first`, or a leaf that isn't spent?"
+    "Does `y` depend on a Tensor from outside, one older than number `first`?"
     to_visit = [y] if isinstance(y, Tensor) else []
     found = set(to_visit)
     while to_visit:
         t = to_visit.pop()
-        if t.order < first or t.fn is None: return True
+        if t.order < first: return True
         for a in t.args:
             if isinstance(a, Tensor) and a not in found:
                 found.add(a)

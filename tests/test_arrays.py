@@ -438,7 +438,7 @@ def test_pytorchs_step_of_the_gpu_benchmark_is_the_same(monkeypatch):
 
 
 def test_the_sparse_benchmark():
-    report = benchmark("sparse").measured(rows=300, columns=200, density=0.01, rounds=2)
+    report = benchmark("sparse_products").measured(rows=300, columns=200, density=0.01, rounds=2)
     assert report["agree"] and report["numbers"] == 600 and report["ratio_to_two_products"] > 0
     stored = json.loads((ROOT / "benchmarks" / "results" / "sparse.json").read_text())
     assert stored["agree"] and stored.keys() == report.keys() and stored["peak_bytes_of_a_step"] < stored["bytes_of_the_matrix"]
@@ -609,3 +609,17 @@ def test_an_xarray_or_a_pandas_table_as_a_leaf_is_refused_with_advice():
     for table in (pd.Series(b), pd.DataFrame(X)):
         with pytest.raises(TypeError, match="to_numpy"): Tensor(table)
         with pytest.raises(TypeError, match="to_numpy"): Tensor(b) * table
+
+
+MADE = {np.arange: (3,), np.zeros: (3,), np.ones: ((2, 3),), np.empty: (3,), np.full: (3, 2.0), np.tri: (3,)}    # da.eye does not take what np.eye(like=) hands it
+
+@pytest.mark.parametrize("fn", MADE, ids=lambda f: f.__name__)
+def test_what_is_made_like_a_tensor_is_of_its_kind(fn):
+    lazy, host = (fn(*MADE[fn], like=Tensor(x)) for x in (da.ones(3), np.ones(3)))
+    assert isinstance(lazy, da.Array) and type(host) is np.ndarray and lazy.shape == host.shape and lazy.dtype == host.dtype
+    if fn is not np.empty: np.testing.assert_array_equal(lazy.compute(), host)
+
+
+def test_full_like_a_lazy_tensor_keeps_the_history_of_its_number():
+    t = Tensor(2.0)
+    assert gradients(np.sum(np.full((3,), t, like=Tensor(da.ones(3)))), t) == 3.0

@@ -57,11 +57,48 @@ def test_causal_and_one_hot():
 
 
 Q, K, V = drawn()
+def test_a_mask_of_booleans_says_where_a_query_may_look():
+    "As the other libraries have it; added to the scores, True would be one and rule out nothing"
+    keep = np.random.default_rng(0).random((2, 2, Q.shape[1], K.shape[1])) < 0.6
+    keep[..., 0] = True
+    for mask in (keep, keep[:1, :1], keep[0, 0], keep[0, 0].tolist()):
+        kept = np.asarray(mask)
+        np.testing.assert_array_equal(attention(Q, K, V, mask), attention(Q, K, V, np.where(kept, 0, -np.inf)))
+        assert not attention_weights(Q, K, mask)[~np.broadcast_to(kept, keep.shape)].any()
+    assert attention(Q.astype("f"), K.astype("f"), V.astype("f"), keep).dtype == np.float32
+
+@pytest.mark.parametrize("mask, error", [(np.zeros((4, 4)), ValueError), (np.zeros((7, 1, 1, 1)), ValueError), (np.zeros((1, 1, 1, 1, 1)), ValueError), ("causal", TypeError), (np.array(["a"]), TypeError), (np.ma.masked_array([0.0], [True]), TypeError)])
+def test_masks_that_do_not_fit(mask, error):
+    "(7, 1, 1, 1) made seven answers of two questions"
+    for call in (lambda: attention(Q, K, V, mask), lambda: attention_weights(Q, K, mask)):
+        with pytest.raises(error, match="mask: expected"): call()
+
+@pytest.mark.parametrize("tokens, error, words", [
+    (np.array([[0, 1], [3, 2]]), ValueError, r"tokens: expected integers in \[0, 3\), got 3 at index \(1, 0\)"), (np.array([-1]), ValueError, r"got -1 at index \(0,\)"), (np.array([1.0]), TypeError, "tokens: .*got float64"), (np.array([True]), TypeError, "tokens: .*got bool"),
+    ([0, 1], TypeError, "tokens: expected an array, got list")])
+def test_tokens_that_are_none(tokens, error, words):
+    with pytest.raises(error, match=words): one_hot(tokens, 3)
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_fit_looks_at_every_token_before_the_first_step(compiled):
+    "A character that there is none of was read as no character at all"
+    model = small(first=7)
+    X, t = written(*draw_sums(40, np.random.default_rng(0), held=False))
+    X[37, 5] = 12
+    before = {name: p.value.copy() for name, p in model.params.items()}
+    with pytest.raises(ValueError, match=r"train: tokens: expected integers in \[0, 12\), got 12 at index \(37, 5\)"): fit(model, (X, t), epochs=1, batch_size=8, compile=compiled, progress=False)
+    with pytest.raises(TypeError, match="train: tokens: expected integers.*float64"): fit(model, (X * 0.5, t), epochs=1, compile=compiled, progress=False)
+    with pytest.raises(ValueError, match="tokens"): model.predict(X)
+    with pytest.raises(ValueError, match=r"X: expected a batch of shape \(n, 11\)"): model.looked_at(X[:, :5])
+    assert all(np.array_equal(p.value, before[name]) for name, p in model.params.items())
+
 @pytest.mark.parametrize("call, message", [
     (lambda: attention(Q[0], K, V), "q, k, v: expected four axes each, (n, places, heads, features); got q (3, 2, 3), k (2, 4, 2, 3), v (2, 4, 2, 5)"),
     (lambda: attention(Q, K[:, :3], V), "as many values as keys"),
     (lambda: attention(Q[..., :2], K, V), "as many features in keys as in queries"),
     (lambda: attention(Q[:1], K, V), "expected the same n and heads"),
+    (lambda: attention_weights(Q, K[:, :, :1]), "q, k: expected the same n and heads"), (lambda: attention(Q, K[:, :0], V[:, :0]), "k: expected at least one key"), (lambda: attention(Q[..., :0], K[..., :0], V), "k: expected at least one key and one feature"),
+    (lambda: causal(-1), "n: expected a length of 0 or more, got -1"), (lambda: causal(1.5), "n: expected a length of 0 or more, got 1.5"), (lambda: Transformer(0, 11), "vocabulary: expected 1 or more, got 0"), (lambda: Transformer(12, 11, layers=-1), "layers: expected 1 or more, got -1"), (lambda: Transformer(12, 11, first=1.5), "first: expected a place in [0, 11)"),
     (lambda: Transformer(12, 11, width=6, heads=4), "heads: expected a divisor of 6, the width; got 4"),
     (lambda: Transformer(12, 11, first=11), "first: expected a place in [0, 11), the context; got 11"),
 ])

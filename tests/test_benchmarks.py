@@ -57,7 +57,7 @@ def test_the_goals_are_those_whose_sides_took_part(fresh):
 
 
 def test_stored_results_have_the_same_form(fresh):
-    assert {path.name for path in STORED} <= {"bench.json", "parallel.json"} and STORED[0].name == "bench.json"
+    assert {path.name for path in STORED} <= {"bench.json", "parallel.json", "sparse.json"} and STORED[0].name == "bench.json"
     stored, report = json.loads(STORED[0].read_text()), fresh[0]
     assert stored.keys() == report.keys() and keys(stored["ladder"]) == keys(report["ladder"]) and stored["environment"].keys() == report["environment"].keys()
     assert [(j["job"], j["kind"], j["sizes"]) for j in stored["jobs"]] == [(j.name, j.kind, j.sizes) for j in jobs.JOBS]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import autodiffnb
-from autodiffnb import AdamW, Cosine, MLP, SoftmaxRegression, Warmup, fashion_mnist, fit, load
+from autodiffnb import CNN, Adam, AdamW, Cosine, MLP, SoftmaxRegression, Warmup, fashion_mnist, fit, load
 from autodiffnb.__main__ import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,18 +84,44 @@ def test_the_sample_and_the_names_of_the_whole_set(capsys, tmp_path):
     row, = plain(capsys.readouterr().out)
     assert row.keys() == {"epoch", "train_loss"} and row["train_loss"] == pytest.approx(first[0]["train_loss"], rel=1e-5)
 
+def test_a_convolutional_network(data, capsys, tmp_path):
+    "Grey images are of one channel; those with channels are taken as they are; a flat one has no height. It is resumed as the others are."
+    def trained(images, *more):
+        np.savez(tmp_path / "images.npz", x_train=images, y_train=LABELS)
+        code = main(["train", "--data", str(tmp_path / "images.npz"), "--model", "cnn", "--optimizer", "adam", "--batch", "50", *more])
+        return code, *capsys.readouterr()
+    code, out, _ = trained(IMAGES, "--epochs", "2", "--out", str(tmp_path / "run.npz"), "--compile")
+    model = CNN(image=(3, 4, 1), classes=4)
+    history = fit(model, (IMAGES, LABELS), epochs=2, batch_size=50, optimizer=Adam(model.params), shuffle=0, progress=False)
+    assert code == 0 and plain(out) == history.rows and all(load(tmp_path / "run.npz").params[name].tobytes() == p.value.tobytes() for name, p in model.params.items())
+    assert plain(trained(IMAGES[..., None], "--epochs", "2")[1]) == history.rows
+    assert plain(trained(IMAGES, "--epochs", "3", "--out", str(tmp_path / "run.npz"), "--resume")[1]) == plain(trained(IMAGES, "--epochs", "3")[1])[2:]
+    assert trained(np.repeat(IMAGES[..., None], 3, axis=-1), "--epochs", "1")[0] == 0
+    for images in (IMAGES.reshape(200, 12), IMAGES[:, None, None]):
+        code, out, err = trained(images, "--epochs", "1")
+        assert code == 1 and out == "" and "--model cnn: expected images of shape (height, width) or (height, width, channels) in --data, got (" in err
+
 def test_float64(data, capsys, tmp_path):
     assert main(["train", "--data", str(data), "--dtype", "float64", "--epochs", "1", "--out", str(tmp_path / "run.npz")]) == 0
     assert load(tmp_path / "run.npz").params["W"].dtype == np.float64
 
 @pytest.mark.parametrize("args, words", [
     (["--epochs", "-1"], "--epochs: expected 0 or more, got -1"), (["--epochs", "many"], "--epochs: expected an integer, got 'many'"), (["--batch", "0"], "--batch: expected 1 or more"), (["--lr", "0"], r"--lr: expected a number in \(0, inf\), got 0"),
-    (["--lr", "nan"], "--lr: .*got nan"), (["--lr", "fast"], "--lr: expected a number, got 'fast'"), (["--momentum", "1"], r"--momentum: expected a number in \[0, 1\), got 1"), (["--seed", "-3"], "--seed"), (["--model", "cnn"], "--model: invalid choice: 'cnn'"),
+    (["--lr", "nan"], "--lr: .*got nan"), (["--lr", "fast"], "--lr: expected a number, got 'fast'"), (["--momentum", "1"], r"--momentum: expected a number in \[0, 1\), got 1"), (["--seed", "-3"], "--seed"), (["--model", "rnn"], "--model: invalid choice: 'rnn'"),
     (["--hidden", "8", "0"], "--hidden: expected 1 or more"), (["--clip", "-1"], "--clip"), (["--resume"], "--resume: expected --out"), (["--nesterov"], "--nesterov: expected --optimizer sgd and --momentum"), (["--optimizer", "adam", "--momentum", "0.5"], "--momentum: expected --optimizer sgd or rmsprop"),
+    (["--hidden", "8"], "--hidden: expected --model mlp beside it, got softmax"), (["--out", "."], "--out: expected the name of a file, and . is a folder"),
     (["--learning-rate", "1"], "unrecognized arguments: --learning-rate")])
 def test_misuse_is_two(args, words, capsys):
     code, out, err = usage(capsys, *args)
     assert code == 2 and out == "" and re.search(words, err)
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs the pipes of POSIX")
+def test_a_pipe_is_no_file_and_nobody_waits_for_it(data, tmp_path):
+    os.mkfifo(tmp_path / "run.npz")
+    for args, code in [(["--data", data, "--out", tmp_path / "run.npz"], 2), (["--data", data, "--out", tmp_path / "run.npz", "--resume"], 1), (["--data", tmp_path / "run.npz"], 1)]:
+        process = spawn(*args)
+        assert "is a device or a pipe" in process.communicate(timeout=60)[1] and process.returncode == code
+    assert (tmp_path / "run.npz").is_fifo()
 
 def test_an_earlier_run_is_not_written_over(data, capsys, tmp_path):
     out = tmp_path / "run.npz"

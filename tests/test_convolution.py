@@ -287,3 +287,53 @@ def test_weights_alone_cost_no_adjoint_of_the_picture(monkeypatch):
     monkeypatch.setattr(convolution, "added_up", forbidden)
     w = Tensor(W)
     assert gradients(conv(X, w), w, np.ones((2, 3, 3, 6))).shape == W.shape
+
+
+# ---------------------------------------------------------------- what used to pass, or to fail without a name
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+@pytest.mark.parametrize("x", [np.ma.masked_greater(np.ones((1, 4, 4, 2)), 0), np.ones((1, 4, 4, 2)).astype(str), np.ones((1, 4, 4, 2), object)])
+def test_what_is_no_plain_array_of_numbers(x):
+    "A mask got lost on the way, and the numbers under it counted"
+    for call in (lambda: conv(x, np.ones((2, 2, 2, 1))), lambda: conv(np.ones((1, 4, 4, 2)), x), lambda: max_pool(x), lambda: average_pool(x), lambda: conv_transpose(x, np.ones((2, 2, 1, 2))), lambda: dropout(x, 0.5, 0)):
+        with pytest.raises(TypeError, match="(x|w): expected (a plain array|numbers), got"): call()
+
+def test_what_is_cut_off_is_less_than_there_is():
+    "(2, 9) of six counted from the other end, and left one"
+    x, w = np.ones((1, 4, 2)), np.ones((3, 1, 2))
+    for padding in ([(2, 9)], 3, [(0, 6)]):
+        with pytest.raises(ValueError, match=r"padding: expected less to cut off than the lengths \(6,\), got"): conv_transpose(x, w, padding=padding)
+    with pytest.raises(ValueError, match="padding: expected numbers, since with a stride 'same'"): conv_transpose(x, w, stride=2, padding="same")
+    rng = np.random.default_rng(0)
+    x, y, w = rng.normal(size=(1, 5, 1)), rng.normal(size=(1, 5, 2)), rng.normal(size=(4, 1, 2))
+    assert np.vdot(conv(x, w, padding="same"), y) == pytest.approx(np.vdot(x, conv_transpose(y, w, padding="same")))
+
+@pytest.mark.parametrize("x", [np.arange(1, 100_001), np.ones(100_000, np.uint8), np.ones(100_000, bool)])
+def test_dropout_of_whole_numbers_keeps_the_mean(x):
+    "1 / 0.7 cut to a whole number is 1: a third of the sum was missing"
+    assert dropout(x, 0.3, 0).mean() == pytest.approx(x.mean(), rel=0.01)
+
+@pytest.mark.parametrize("rate", [None, "a", 1j, np.array([0.1, 0.2])])
+def test_a_rate_that_is_no_number(rate):
+    with pytest.raises(TypeError, match="rate: expected a probability"): dropout(np.ones(3), rate, 0)
+
+@pytest.mark.parametrize("first", [he, lecun, glorot])
+def test_shapes_seeds_and_dtypes_of_first_weights(first):
+    for shape in ((0, 3), (3, 0), (3, -1), (3,)):
+        with pytest.raises(ValueError, match=r"shape: expected \(inputs, outputs\)"): first(shape, 0)
+    for shape in (3, None, "ab", (3, 1.5), (True, 2)):
+        with pytest.raises(TypeError, match=r"shape: expected \(inputs, outputs\)"): first(shape, 0)
+    for rng in (None, -1, "a", 1.5):
+        with pytest.raises(TypeError, match="rng: expected a whole number of 0 or more"): first((2, 3), rng)
+    for dtype in (int, complex, bool):
+        with pytest.raises(TypeError, match="dtype: expected real floating-point"): first((2, 3), 0, dtype)
+
+def test_statistics_of_nothing():
+    with pytest.raises(ValueError, match=r"x: expected at least one row, got shape \(0, 3\)"): collected(None, np.ones((0, 3)))
+    for momentum in (-1, 1, 2, np.nan):
+        with pytest.raises(ValueError, match="momentum: expected a number"): collected(None, np.ones((2, 3)), momentum)
+
+@pytest.mark.parametrize("settings, error, words", [(dict(layers=()), TypeError, "layers: expected one or more Layer"), (dict(layers=3), TypeError, "layers: expected one or more"), (dict(layers=None), TypeError, "layers: expected one or more"), (dict(layers="ab"), TypeError, "layers: expected one or more"),
+                                                     (dict(image=(28,)), ValueError, r"image: expected \(\*lengths, channels\), got \(28,\)"), (dict(image=()), ValueError, r"image: expected \(\*lengths, channels\)")])
+def test_networks_of_nothing(settings, error, words):
+    with pytest.raises(error, match=words): CNN(**settings)

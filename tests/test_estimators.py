@@ -362,6 +362,12 @@ def test_files_that_are_something_else(fitted, tmp_path):
     with pytest.raises(ValueError, match="c.npz.*pickle"): SoftmaxClassifier.load(path)
     np.save(tmp_path / "c.npy", np.ones(3))
     with pytest.raises(ValueError, match="c.npy"): SoftmaxClassifier.load(tmp_path / "c.npy")
+    for name, data in dict(array=(tmp_path / "c.npy").read_bytes(), pickle=pickle.dumps(one), nothing=b"").items():
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="c.npz: expected a .npz file that `save` made; it is cut short, or something else"): SoftmaxClassifier.load(path)
+    for wrong in (None, 7, b"c.npz"):
+        with pytest.raises(TypeError, match="path: expected a path, got"): SoftmaxClassifier.load(wrong)
+    with pytest.raises(IsADirectoryError, match="is a folder"): SoftmaxClassifier.load(tmp_path)
     fitted[MLPClassifier].save(path)
     with pytest.raises(ValueError, match="c.npz: params: expected those of SoftmaxClassifier"): SoftmaxClassifier.load(path)
     with pytest.raises(FileNotFoundError): SoftmaxClassifier.load(tmp_path / "nothing.npz")

@@ -404,3 +404,62 @@ def test_a_saved_optimiser_comes_back(tmp_path):
     fresh = AdamW(model.params, schedule=Cosine(9))
     load(tmp_path / "m.npz", optimizer=fresh)
     assert fresh.settings == optimizer.settings and fresh.steps == 1 and fresh.rate == optimizer.rate
+
+
+# ---------------------------------------------------------------- what a step, a state and a setting may not be
+
+def pair(): return {"w": Tensor(np.ones((2, 3), np.float32)), "b": Tensor(0.5)}
+
+@pytest.mark.parametrize("wrong", [True, "0.1", b"1", np.True_, 10**400])
+def test_settings_that_only_look_like_numbers(wrong):
+    for make in (lambda: SGD(pair(), lr=wrong), lambda: Adam(pair(), clip=wrong), lambda: AdamW(pair(), weight_decay=wrong), lambda: RMSProp(pair(), eps=wrong)):
+        with pytest.raises((TypeError, ValueError), match="(lr|clip|weight_decay|eps): expected a number"): make()
+    with pytest.raises(TypeError, match="nesterov: expected True or False, got 'no'"): SGD(pair(), momentum=0.9, nesterov="no")
+
+def test_a_class_is_no_schedule():
+    for make in (lambda: SGD(pair(), schedule=Cosine), lambda: Warmup(3, Cosine)):
+        with pytest.raises(TypeError, match="(schedule|then): expected a .*got <class"): make()
+
+def test_one_tensor_under_two_names_would_take_two_steps():
+    x = Tensor(np.ones(2))
+    with pytest.raises(ValueError, match="params: expected each Tensor once, got the same under 'a' and 'b'"): SGD({"a": x, "b": x})
+
+@pytest.mark.parametrize("bad, words", [
+    ("1", "str under 'b'"), (None, "NoneType under 'b'"), (np.array("1"), "<U1 under 'b'"), (np.array(1j), "complex128 under 'b'"), (np.array(1.0, object), "object under 'b'"), (Tensor(1.0), "a Tensor under 'b'; its .value is one"), ([], "list under 'b'")])
+@pytest.mark.parametrize("clip", [None, 0.1])
+def test_a_step_that_fails_changes_nothing(bad, words, clip):
+    "All gradients are looked at before the first parameter is written to"
+    params = pair()
+    optimizer = SGD(params, momentum=0.9, clip=clip)
+    with pytest.raises(TypeError, match=f"grads: expected .*{words}"): optimizer.step({"w": np.ones((2, 3), np.float32), "b": bad})
+    assert optimizer.steps == 0 and (params["w"].value == 1).all() and params["b"].value == 0.5 and not optimizer.slots["velocity"]["w"].any()
+
+def test_a_learning_rate_set_later_is_checked_too():
+    optimizer = SGD(pair())
+    for wrong in (-0.1, math.nan, "0.1", None):
+        optimizer.lr = wrong
+        with pytest.raises((TypeError, ValueError), match="lr: expected a number"): optimizer.step({"w": np.ones((2, 3), np.float32), "b": 1.0})
+    assert optimizer.params["b"].value == 0.5
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("g, norm", [(np.array([200, 200], np.uint8), 200 * 2**0.5), (np.array([100_000] * 2, np.int32), 1e5 * 2**0.5), (np.array([-128, 0], np.int8), 128), (np.array([3j, 4]), 5), (np.array([3e-200j, 4e-200]), 5e-200), (np.array([3e200j, 4e200]), 5e200), (np.array([True] * 4), 2), (np.int8(-128), 128)])
+def test_the_norm_of_any_numbers(g, norm):
+    assert global_norm({"g": g}) == pytest.approx(norm, rel=1e-12)
+    clipped = clip_by_norm({"g": g}, norm / 2)["g"]
+    np.testing.assert_allclose(clipped, np.asarray(g).astype(complex if np.iscomplexobj(g) else float) / 2, rtol=1e-12)
+
+@pytest.mark.parametrize("g", [None, "a", np.array(["a"]), [3, 4], Tensor(1.0)])
+def test_the_norm_of_what_has_none(g):
+    for call in (lambda: global_norm({"g": g}), lambda: clip_by_norm({"g": g}, 1.0)):
+        with pytest.raises(TypeError, match="grads: expected .* under 'g'"): call()
+
+def test_states_that_are_none():
+    good = SGD(pair(), momentum=0.9).state_dict()
+    for change, words in [(dict(kind=None), "'kind'"), (dict(slots=None), "'slots'"), (dict(settings=None), "'settings'"), (dict(steps="3"), "'steps' as int, got '3'"), (dict(steps=-3), "'steps' of 0 or more, got -3"), (dict(steps=True), "'steps'"), (dict(settings=dict(lr=-1)), "lr: .*got -1"),
+                          (dict(settings=dict(lr="x")), "lr: expected a number, got 'x'"), (dict(settings=dict(momentum=math.nan)), "momentum: .*got nan"), (dict(settings=dict(weight_decay={"w": "much"})), "weight_decay: .*got 'much'")]:
+        optimizer = SGD(pair(), momentum=0.9)
+        with pytest.raises(ValueError, match=f"state: .*{words}"): optimizer.load_state_dict(good | change)
+        assert optimizer.steps == 0 and optimizer.lr == 0.01
+    for wrong in (None, 3, [1]):
+        with pytest.raises(TypeError, match="state: expected a dict as from `state_dict`"): SGD(pair()).load_state_dict(wrong)
+    with pytest.raises(ValueError, match="state: expected 'kind' as str"): SGD(pair()).load_state_dict({})

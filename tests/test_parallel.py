@@ -335,8 +335,9 @@ def start():
             cluster = distributed.LocalCluster(n_workers=n, threads_per_worker=threads, dashboard_address=":0", silence_logs=50)
             opened.extend([client := distributed.Client(cluster), cluster])
         return cluster, client
-    # a LocalCluster gives up a worker that is being started again for the second time when 15 s have passed since the first
-    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}):
+    # a LocalCluster gives up a worker that is being started again for the second time when 15 s have passed since the first;
+    # and of several clients that are closed in any order one leaves its scheduler behind, for every test that comes after
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1h", "scheduler": None}):
         yield start
         for x in opened: x.close()
 

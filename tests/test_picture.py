@@ -203,6 +203,19 @@ def test_no_mistakes_is_a_picture_too():
     (lambda: P.learning_rates([], []), ValueError, "rates: expected at least one"),
     (lambda: P.decision_changes(thirds, np.zeros((2, 2)), np.zeros((2, 3))), ValueError, "second: expected shape (2, 2)"),
     (lambda: P.decision_changes(thirds, np.zeros((2, 2)), np.zeros((2, 2)), steps=1), ValueError, "steps: expected 2 or more, got 1"),
+    (lambda: P.curves("loss"), TypeError, "history: expected a dict of columns, an object whose to_dict() gives one, or a list of such; got str"),
+    (lambda: P.curves(dict(epoch=[1, 2], train_loss=[3, 2, 1])), ValueError, "history: expected 3 numbers in the column epoch, as many as in train_loss; got 2"),
+    (lambda: P.weight_images(np.zeros((4, 0))), ValueError, "W: expected weights of at least one pixel and class, got shape (4, 0)"),
+    (lambda: P.weight_images(np.zeros((4, 2)), shape=4), ValueError, "shape: expected (height, width), got 4"),
+    (lambda: P.image_grid(np.zeros((2, 0, 3))), ValueError, "images: expected images with pixels, got shape (2, 0, 3)"),
+    (lambda: P.draw_confusion(np.zeros((0, 0), int)), ValueError, "counts: expected as many rows as columns, one at least, got shape (0, 0)"),
+    (lambda: P.draw_confusion([[1, -2], [0, 1]]), ValueError, "counts: expected numbers that are not negative, got -2"),
+    (lambda: P.draw_confusion([[1, np.nan], [0, 1]]), ValueError, "counts: expected numbers that are not negative, got nan"),
+    (lambda: P.mistakes([0, 2], np.eye(2)), ValueError, "labels: expected integers in [0, 2), got 2"),
+    (lambda: P.mistakes([0.0, 1.0], np.eye(2)), TypeError, "labels: expected integers, got float64"),
+    (lambda: P.learning_rates([1, 2], np.zeros((2, 0))), ValueError, "losses: expected shape (2,) or (2, seeds)"),
+    (lambda: P.learning_rates([1, np.inf], [1, 2]), ValueError, "rates: expected at least one, all positive and finite"),
+    (lambda: P.decision_changes(lambda x: np.where(x.mean(axis=(1, 2))[:, None] > 0.5, np.nan, [[0.4, 0.6]]), np.zeros((2, 2)), np.ones((2, 2))), ValueError, "probabilities: expected numbers, got nan at a share of 0.51 of the second image"),
     (lambda: P.draw(Tensor(1.0), names=["a"]), TypeError, "names: expected a mapping of names to Tensors, such as locals(), got list"),
     (lambda: P.draw(Tensor([1.0, 2.0]) * 2, adjoints=True), ValueError, "g: expected an adjoint of shape (2,)"),
     (lambda: P.replay(7), TypeError, "output: expected a Tensor, got int"),
@@ -214,6 +227,69 @@ def test_no_mistakes_is_a_picture_too():
 def test_errors_name_what_was_expected_and_what_came(call, error, words):
     with pytest.raises(error) as caught: call()
     assert words in str(caught.value)
+
+
+def test_the_best_epoch_is_one_that_all_runs_have_reached():
+    for short in ([0.9, 0.4], [0.9, 0.4, np.nan]):
+        title = P.curves([dict(train_loss=[1.0, 0.5, 0.1]), dict(train_loss=short)]).axes[0].get_title()
+        assert title.startswith("lowest train loss: 0.450 ± 0.6") and title.endswith("epoch 2, mean of 2 runs")
+
+
+def test_columns_may_be_made_of_tensors():
+    assert P.curves(dict(train_loss=[Tensor(2.0), Tensor(1.0)])).axes[0].get_title() == "lowest train loss: 1.000, epoch 2"
+
+
+def test_dollars_in_names_are_dollars():
+    class_names = ["$x", "a_b^2", "y$ \\frac$"]
+    for figure in (P.draw_confusion(1 + np.eye(3, dtype=int), class_names), P.weight_images(rng.random((4, 3)), class_names), P.draw_interpolation(thirds, np.zeros((2, 2)), np.ones((2, 2)), class_names),
+                   P.confident_mistakes(rng.random((9, 4, 4)), np.arange(9) % 3, probabilities(9, 3), class_names)):
+        figure.canvas.draw()      # matplotlib would find \\frac without its arguments
+        texts = [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
+        assert any("x" in text for text in texts) and not [text for text in texts if matplotlib.cbook.is_math_text(text)]
+
+
+def test_titles_stay_inside_the_figure():
+    long = ["a very long name of a class, really", "another very long one that goes on", "short"]
+    for figure in (P.draw_confusion([[5, 1, 2], [0, 7, 1], [6, 9, 3]], long), P.learning_rates([0.01, 0.1, 1], [[1, 2, 1.5], [0.5, np.nan, 0.6], [0.7, 0.8, 0.9]]),
+                   P.draw_interpolation(thirds, np.zeros((2, 2)), np.ones((2, 2)), long)):
+        figure.canvas.draw()
+        box = figure.axes[0].title.get_window_extent()
+        assert 0 <= box.x0 and box.x1 <= figure.bbox.width, figure.axes[0].get_title()
+
+
+def test_titles_of_images_do_not_overlap():
+    figure = P.confident_mistakes(rng.random((9, 4, 4)), np.arange(9) % 3, probabilities(9, 3), ["a class with a long name"] * 3)
+    figure.canvas.draw()
+    boxes = [axis.title.get_window_extent() for axis in figure.axes if axis.get_title()]
+    assert len(boxes) > 3 and all(a.x1 < b.x0 for a, b in zip(boxes, boxes[1:]) if a.y0 == b.y0)
+
+
+@pytest.mark.parametrize("c, scale", [(10, 10), (10, 10**7), (40, 100), (60, 10**6)])
+def test_numbers_of_a_confusion_stay_in_their_fields(c, scale):
+    figure = P.draw_confusion(rng.integers(scale // 2, scale, (c, c)))
+    figure.canvas.draw()
+    axis, = figure.axes
+    field = axis.get_window_extent().width / c
+    assert all(text.get_window_extent().width < field for text in axis.texts)
+    assert bool(axis.texts) == (c < 60)
+
+
+def test_shares_are_short_and_nothing_is_nothing():
+    assert P.draw_confusion([[2/3, 1/3], [0, 1]]).axes[0].get_title() == "83.3% right; most often wrong: 0 taken for 1, 0.333 of 1"
+    assert P.draw_confusion(np.zeros((2, 2), int)).axes[0].get_title() == "No observations"
+
+
+def test_a_probability_of_nan_is_a_mistake():
+    assert P.mistakes([0, 0], [[np.nan, 0.5], [0.9, 0.1]]).tolist() == [0]
+
+
+def test_what_is_not_finite_does_not_spoil_the_scale():
+    assert P.weight_images([[1.0], [np.inf], [np.nan], [-3.0]]).axes[0].images[0].get_clim() == (-3, 3)
+    assert P.image_grid([[[np.nan, 2.0]], [[0.0, 5.0]]]).axes[0].images[0].get_clim() == (0, 5)
+
+
+def test_the_ends_of_a_sweep_are_ends_of_a_range():
+    assert "beyond" not in P.learning_rates([1, 1], [1.0, 2.0]).axes[0].get_title()
 
 
 def test_without_matplotlib_graphs_are_drawn_and_figures_name_the_extra():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import autodiffnb
-from autodiffnb import MLP, Tensor, compile, cross_entropy, grad, gradients, hessian, hvp, jvp, log_softmax, logsumexp, value_and_grad
+from autodiffnb import MLP, Tensor, at, compile, cross_entropy, grad, gradients, hessian, hvp, jvp, log_softmax, logsumexp, value_and_grad
 from autodiffnb.program import LIMIT, Compiled, addresses, flat
 from autodiffnb.tensor import label
 
@@ -254,6 +254,15 @@ def test_assignment_inside():
         z.fill(2.0)
         return y + z
     same_bits(f, *[(x,) for x in drawn((4,))])
+
+
+@pytest.mark.parametrize("index", [0, slice(1, 3), [2, 0], [1, 1], (Ellipsis, -1)])
+@pytest.mark.parametrize("start", [lambda x: np.zeros(4), lambda x: x * 0, lambda x: x])
+def test_places_that_are_written(start, index):
+    "Where only the buffer is given, or only what is written, or both."
+    f = lambda x: np.sum(at(start(x))[index].set(x[index] ** 3) * np.arange(1.0, 5.0)) + np.sum(at(x)[index].set(2.0) ** 2)
+    same_bits(f, *[(x,) for x in drawn((4,))])
+    same_bits(grad(f), *[(x,) for x in drawn((4,))])
 
 
 @pytest.mark.parametrize("f", [lambda x: np.sum(np.sort(x)), lambda x: np.sum(x[np.argsort(x)] * np.arange(4.0)), lambda x: np.sum(np.take_along_axis(x, np.argsort(x), 0)[:2])])

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from numpy.lib.stride_tricks import sliding_window_view
 
 import autodiffnb.shaping
-from autodiffnb import Tensor, gradients
+from autodiffnb import Tensor, at, compile, grad, gradients
 from autodiffnb.check import check_grads
-from autodiffnb.shaping import inverse_permutation, names_once, rounds, scatter_add, scatter_by_asking, survivors
+from autodiffnb.shaping import inverse_permutation, names_once, rounds, scatter_add, scatter_by_asking, scatters, survivors
 
 quick = settings(max_examples=40, deadline=None)
 X = np.arange(24.0).reshape(2, 3, 4) / 7 + 0.3
@@ -64,7 +64,7 @@ MOVES = {
     "delete": lambda x: np.delete(x, [0, 2], axis=2), "window": lambda x: sliding_window_view(x, 2, axis=1),
     "diagonal": lambda x: np.diagonal(x, 1, 1, 2), "diagonal method": lambda x: x.diagonal(), "trace": lambda x: np.trace(x), "trace method": lambda x: x.trace(1, 1, 2),
     "diag of matrix": lambda x: np.diag(x[0], -1), "diag of row": lambda x: np.diag(x[0, 0], 2), "diag below": lambda x: np.diag(x[0, 0], -1), "diagflat": lambda x: np.diagflat(x[0, :2]),
-    "tril": lambda x: np.tril(x), "triu": lambda x: np.triu(x, 1), "tril row": lambda x: np.tril(x[0, 0]),
+    "tril": lambda x: np.tril(x), "triu": lambda x: np.triu(x, 1), "tril row": lambda x: np.tril(x[0, 0]), "triu row": lambda x: np.triu(x[0, 0], 1),
     "pad": lambda x: np.pad(x, 1), "pad pairs": lambda x: np.pad(x, ((1, 0), (0, 2), (0, 0))), "pad constant": lambda x: np.pad(x, (0, 2), constant_values=5.0),
     "pad edge": lambda x: np.pad(x, 2, mode="edge"), "pad reflect": lambda x: np.pad(x, 1, mode="reflect"), "pad wrap": lambda x: np.pad(x, 1, mode="wrap"),
     "pad symmetric": lambda x: np.pad(x, ((0, 0), (1, 1), (2, 2)), mode="symmetric"),
@@ -218,6 +218,47 @@ def test_at_broadcasts_and_casts_the_value():
     with pytest.raises(IndexError): x.at[5].set(0)
 
 
+@pytest.mark.parametrize("name, expected", [("set", [1.0, 4.0, 2.0]), ("add", [1.0, 6.0, 5.0]), ("subtract", [1.0, -2.0, 1.0]), ("multiply", [1.0, 8.0, 6.0]), ("divide", [1.0, 0.5, 1.5]),
+                                            ("power", [1.0, 16.0, 9.0]), ("min", [1.0, 2.0, 2.0]), ("max", [1.0, 4.0, 3.0])])
+def test_at_takes_plain_arrays_too(name, expected):
+    x, v = np.array([1.0, 2.0, 3.0]), np.array([4.0, 2.0])
+    for index in ([1, 2], slice(1, None)):
+        y = getattr(at(x)[index], name)(v)
+        assert isinstance(y, np.ndarray) and np.allclose(y, expected, rtol=1e-15)
+        same(getattr(at(x)[index], name)(Tensor(v)), y)
+        same(getattr(at(Tensor(x))[index], name)(v), y)
+        check_grads(lambda v: getattr(at(x)[index], name)(v), order=2)(v)
+    assert x.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_a_loop_may_fill_a_buffer():
+    "What is written with `at` is one function for arrays and for Tensors, and its gradient is a plain array."
+    def filled(x):
+        y = np.zeros((3, 3))
+        for i in range(3):
+            for j in range(i + 1): y = at(y)[i, j].set(x[i] * x[j])
+        return y
+    x = np.array([1.0, -2.0, 0.5])
+    loss = lambda x: np.sum(filled(x) ** 2)
+    assert type(filled(x)) is np.ndarray and np.array_equal(filled(x), np.tril(np.outer(x, x)))
+    d = grad(loss)(x)
+    assert type(d) is np.ndarray and np.allclose(d, [2 * x[i] * (x[i] ** 2 + x @ x) for i in range(3)])
+    replayed = compile(grad(loss))
+    assert all(np.array_equal(replayed(x), d) for _ in range(3))
+
+
+def test_at_never_truncates():
+    "A buffer of integers becomes floating, as every leaf does: written as integers, a Tensor would have no derivative."
+    v = Tensor(2.5)
+    for x in (np.zeros(3, int), [0, 0, 0], np.zeros(3, bool)):
+        y = at(x)[1].set(v)
+        assert y.value.tolist() == [0.0, 2.5, 0.0] and gradients(y.sum(), v) == 1.0
+    assert at(np.zeros(3, np.float32))[1].set(v).dtype == np.float32 and at(3.0)[...].set(v).shape == ()
+    with pytest.raises(TypeError, match="v: expected real numbers for an array of float64"): at(np.zeros(3))[0].set(1j * v)
+    with pytest.raises(TypeError, match="MaskedArray"): at(np.ma.zeros(3))
+    with pytest.raises(TypeError, match="index: expected .* got a Tensor"): at(np.zeros(3))[v]
+
+
 @pytest.mark.parametrize("shape", [(), (2,), (2, 2)])
 @pytest.mark.parametrize("name, mode", [("constant_values", "constant"), ("end_values", "linear_ramp")])
 def test_padding_with_a_tensor(shape, name, mode):
@@ -322,7 +363,8 @@ def test_dask_stays_lazy(name):
     np.testing.assert_allclose(grad.compute(), expected, rtol=1e-6)
 
 
-def test_dask_says_what_it_cannot_do():
+def test_an_array_without_a_scatter_says_so(monkeypatch):
+    monkeypatch.delitem(scatters, "dask", raising=False)
     t = Tensor(da.from_array(ROW, chunks=2))
     y = t[np.array([0, 0])]
     with pytest.raises(TypeError, match="scatters"): gradients(y.sum(), t)

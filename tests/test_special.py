@@ -8,6 +8,7 @@ import pytest
 
 sc = pytest.importorskip("scipy.special")
 
+import autodiffnb
 from autodiffnb import Tensor, check_grads, grad, gradients, hessian, jacobian, topological_order
 from autodiffnb import special
 from autodiffnb.tensor import constants, entries, rules
@@ -320,3 +321,10 @@ def test_every_ufunc_has_a_rule_or_is_refused_by_name():
                          ids="logsumexp softmax log_softmax polygamma multigammaln spherical_jn comb".split())
 def test_what_is_no_ufunc_raises_and_loses_nothing(call):
     with pytest.raises(TypeError, match="would lose where this Tensor came from|has no rule"): call(Tensor([3.0, 4.0]))
+
+
+@pytest.mark.parametrize("name", ["logsumexp", "softmax", "log_softmax", "polygamma", "multigammaln"])
+def test_the_error_names_ours_where_there_is_one(name):
+    with pytest.raises(TypeError, match=rf"in scipy's {name}\)\. Write the same with .*{name}") as caught: getattr(sc, name)(*[2] * (name == "polygamma"), Tensor([3.0, 4.0]), *[2] * (name == "multigammaln"))
+    assert "np.stack" not in str(caught.value)
+    assert callable(getattr(autodiffnb, name, None) or getattr(special, name))

@@ -383,11 +383,18 @@ def test_what_would_lose_the_history_raises(name):
 @pytest.mark.parametrize("call, wrote, instead", [
     (lambda: np.array([t]), "np.array(t) would", "np.stack([t, ...])"), (lambda: math.sin(t), "float(t) would", "np.sin(t)"), (lambda: complex(t), "complex(t) would", "t + 0j"),
     (lambda: int(t), "int(t) would", "int(t.item())"), (lambda: [1, 2][t], "t as a position would", "int(t.item())"), (lambda: x.__setitem__(0, 1.0), "t[i] = v would", "t = t.at[i].set(v)"),
-    (lambda: x.tolist(), "t.tolist() would", "t.value.tolist()"), (lambda: np.full(2, t), "(in numpy's full)", "x.at[i].set(t)"), (lambda: np.mean([t, t]), "(in numpy's mean)", "np.stack([t, ...])"),
+    (lambda: x.tolist(), "t.tolist() would", "t.value.tolist()"), (lambda: np.full(2, t), "(in numpy's full)", "autodiffnb.at(x)[i].set(t)"), (lambda: np.mean([t, t]), "(in numpy's mean)", "np.stack([t, ...])"),
     (lambda: np.exp(t, out=buffer()), "np.exp of a Tensor: out=", "use the value that is returned")])
 def test_the_message_says_what_was_written_and_what_to_write_instead(call, wrote, instead):
     message = error_of(call)
     assert wrote in message and instead in message
+
+
+def test_what_the_messages_advise_for_an_assignment_works_on_the_array_that_was_assigned_to():
+    x, i = buffer(), 0
+    with pytest.raises((TypeError, ValueError)) as caught: x[i] = t
+    advice = re.search(r"(\S+) instead of x\[i\] = t", str(caught.value.__cause__ or caught.value))[1]
+    assert eval(advice, {"autodiffnb": autodiffnb, "x": x, "i": i, "t": t}).value.tolist() == [2.0, 2.0, 3.0]
 
 
 def test_item_takes_a_place(): assert x.item(1) == x.value[1] and type(Tensor(np.ones((2, 3))).item(1, 2)) is float

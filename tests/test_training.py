@@ -43,7 +43,31 @@ def same(a, b): return a.keys() == b.keys() and all(a[k].dtype == b[k].dtype and
 def quiet(*args, **kwargs): return fit(*args, progress=False, **kwargs)
 
 
+class Frame:
+    "A table of another library: it has a shape, and no arithmetic that we could use."
+    def __init__(self, values): self.values, self.shape = values, values.shape
+    def to_numpy(self): return self.values
+
+
 # ---------------------------------------------------------------- models
+
+def test_tables_are_arrays():
+    X, t = IMAGES.reshape(-1, 12), LABELS
+    model, again = deep(), deep()
+    assert quiet(model, (Frame(X), Frame(t)), (Frame(X), t), epochs=2, shuffle=0).rows == quiet(again, (X, t), (X, t), epochs=2, shuffle=0).rows and same(values(model), values(again))
+    assert np.array_equal(model.predict(Frame(X)), model.predict(X)) and np.array_equal(model(Frame(X)).value, model(X).value) and evaluate(model, (Frame(X), Frame(t))) == evaluate(model, (X, t))
+
+@pytest.mark.parametrize("X, words", [
+    (np.ones((2, 12)).astype(str), "X: expected numbers, got <U"), (np.ones((2, 12), object), "X: expected numbers, got object"), (Frame(np.full((2, 12), "a")), "X: expected numbers"), (np.ma.masked_greater(np.ones((2, 12)), 3), "X: expected a plain array, got MaskedArray"),
+    (np.asmatrix(np.ones((2, 12))), "X: expected a plain array, got matrix"), ([[1.0] * 12], "X: expected an array, got list"), (None, "X: expected an array, got NoneType")])
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_batches_that_are_no_numbers(X, words):
+    for call in (small(), small().logits, small().predict):
+        with pytest.raises(TypeError, match=words): call(X)
+
+@pytest.mark.parametrize("scale", [-1, math.nan, math.inf, 1e300, "a", None])
+def test_a_scale_that_is_none(scale):
+    with pytest.raises((TypeError, ValueError), match="scale: expected a number"): SoftmaxRegression(3, 4, scale=scale)
 
 def test_softmax_regression_is_what_it_says():
     model = SoftmaxRegression()
@@ -95,7 +119,7 @@ def test_models_take_no_rows_and_give_gradients_of_images():
 def test_sizes_of_an_mlp():
     with pytest.raises(ValueError, match=r"sizes: expected at least features and classes, got \(12,\)"): MLP((12,))
     for sizes in ([6, 0, 3], [0, 3], [6, 4, -1]):
-        with pytest.raises(ValueError, match="sizes: expected 1 or more in each layer, got .*" + re.escape(str(tuple(sizes)))): MLP(sizes)
+        with pytest.raises(ValueError, match="sizes: expected 1 or more, got .*" + re.escape(str(tuple(sizes)))): MLP(sizes)
 
 
 # ---------------------------------------------------------------- evaluate
@@ -114,6 +138,9 @@ def test_evaluate_records_nothing_of_a_model():
     before = next(numbers)
     evaluate(model, VALID, 10, loss=seen)
     assert next(numbers) == before + 1 and made == [np.ndarray] * 4
+
+def test_evaluate_needs_a_function():
+    with pytest.raises(TypeError, match="model: expected a function from a batch to logits, got str"): evaluate("model", VALID)
 
 def test_evaluate_takes_any_function_and_any_labels():
     model = deep()
@@ -252,7 +279,9 @@ def test_callbacks():
     (dict(train=(TRAIN[0], np.where(np.arange(96) == 77, 4, TRAIN[1]))), ValueError, r"train: labels: .*\[0, 4\), got 4 at index \(77,\)"),
     (dict(validation=(VALID[0], VALID[1] - 9)), ValueError, "validation: labels: "), (dict(train=(TRAIN[0], TRAIN[1] * 1.0)), TypeError, "train: labels: .*float64"),
     (dict(train=(TRAIN[0][:, :2], TRAIN[1])), ValueError, r"train: X: expected a batch of shape \(n, 12\)"), (dict(epochs=-1), ValueError, "epochs: expected an integer of 0 or more, got -1"),
-    (dict(epochs=1.5), ValueError, "epochs: .*1.5"), (dict(batch_size=0), ValueError, "batch_size: .*0"), (dict(batch_size="all"), TypeError, "batch_size"),
+    (dict(epochs=True), ValueError, "epochs: .*True"), (dict(train=dict(images=TRAIN[0], labels=TRAIN[1])), TypeError, "train: expected the pair .images, labels., got dict of 2"), (dict(validation="ab"), TypeError, "validation: .*got str of 2"),
+    (dict(loss=lambda z, t: cross_entropy(z, t, reduction="none")), ValueError, r"loss: expected a real scalar, the mean over the batch; got float32 of shape \(32,\)"), (dict(loss=lambda z, t: np.mean(z) * 1j), ValueError, "loss: expected a real scalar.*got complex64"),
+    (dict(checkpoint="a\0b"), ValueError, "checkpoint: expected a path, got"), (dict(epochs=1.5), ValueError, "epochs: .*1.5"), (dict(batch_size=0), ValueError, "batch_size: .*0"), (dict(batch_size="all"), TypeError, "batch_size"),
     (dict(shuffle=True), TypeError, "shuffle: .*got True"), (dict(shuffle=-1), TypeError, "shuffle: .*got -1"), (dict(shuffle="yes"), TypeError, "shuffle"),
     (dict(model=lambda X: X), TypeError, "model: expected a callable with `params`"), (dict(optimizer=SGD(small().params)), ValueError, "optimizer: .*not among them: W, b"),
     (dict(optimizer="SGD"), TypeError, "optimizer: expected an Optimizer"), (dict(history=[]), TypeError, "history: expected a History"),
@@ -355,6 +384,13 @@ def test_history_there_and_back(tmp_path):
     assert [{k: float(v) for k, v in row.items()} for row in table] == DIARY.rows
     with pytest.raises(ValueError): History.from_dict({"epoch": [1, 2], "train_loss": [0.5]})
     assert History().to_dict() == {} and len(History()) == 0 and "0 epochs" in repr(History())
+
+def test_rows_and_columns_that_are_none():
+    for call in (lambda: History("ab"), lambda: History([3]), lambda: History().append([1])):
+        with pytest.raises(TypeError, match="row: expected a dict of numbers by name, got"): call()
+    with pytest.raises(ValueError, match="columns: expected lists of one length, got {'a': 2, 'b': 1}"): History.from_dict(dict(a=[1, 2], b=[1]))
+    for columns in (dict(a=3), dict(a="12"), [1]):
+        with pytest.raises(TypeError, match="columns: expected a dict of lists by name"): History.from_dict(columns)
 
 def test_history_with_columns_that_come_later():
     uneven = History([{"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.4, "validation_loss": 0.6}])
@@ -528,6 +564,18 @@ def test_going_on_with_other_settings_by_hand(tmp_path):
     with pytest.raises(ValueError, match="holds no state of the generator"): quiet(again, TRAIN, epochs=4, optimizer=SGD(again.params, 0.01), shuffle=1, checkpoint=path)
     save(path, model)
     with pytest.raises(ValueError, match="is of another run"): quiet(model, TRAIN, epochs=3, checkpoint=path)
+
+@pytest.mark.skipif(os.name != "posix", reason="devices and pipes of POSIX")
+def test_devices_and_pipes_are_no_files(tmp_path):
+    "A device may have no end (reading /dev/full took all memory), and nobody may ever write to a pipe; neither is replaced by a file"
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/full", "/dev/zero", "/dev/null", tmp_path / "pipe"):
+        for call in (lambda: load(path), lambda: save(path, small()), lambda: History([{"epoch": 1}]).to_csv(path), lambda: quiet(small(), TRAIN, epochs=1, checkpoint=path)):
+            with pytest.raises(OSError, match="expected a file, and .* is a device or a pipe"): call()
+    assert (tmp_path / "pipe").is_fifo() and Path("/dev/null").is_char_device()
+    for path in (None, 7, b"run.npz"):
+        for call in (lambda: load(path), lambda: save(path, small())):
+            with pytest.raises(TypeError, match="path: expected a path, got"): call()
 
 def test_files_that_are_no_checkpoints(tmp_path):
     path, model = tmp_path / "c.npz", deep()

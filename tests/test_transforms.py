@@ -772,3 +772,30 @@ def test_check_grads_finds_a_wrong_jvp():
     defvjp(recorded_only, lambda g, y, x: 2.0 * g * x)
     defjvp(recorded_only, lambda v, y, x: v * (3.0 if isinstance(x, Tensor) else 2.0) * x)
     with pytest.raises(AssertionError, match="by push_forwards"): check_grads(recorded_only, order=1)(np.array([1.0, 2.0]))
+
+
+def test_a_tensor_that_the_function_makes_itself_is_a_constant():
+    "Constants in Tensors, as they are often written, leave the results plain; or a loop of steps would grow a graph."
+    weights, x = np.array([1.0, 2.0, 3.0]), np.array([0.5, -1.0, 2.0])
+    plain, wrapped = lambda x: np.sum((weights * x) ** 2), lambda x: np.sum((Tensor(weights) * x) ** 2)
+    for operator in (grad, value_and_grad, jacobian, hessian, elementwise_grad): same(operator(wrapped)(x), operator(plain)(x))
+    same(hvp(wrapped, (x,), (weights,)), hvp(plain, (x,), (weights,)))
+    same(jvp(wrapped, (x,), (weights,)), jvp(plain, (x,), (weights,)))
+    same(vjp(wrapped, x)[1](2.0), vjp(plain, x)[1](2.0))
+    same(grad(lambda x: (wrapped(x), Tensor(weights) * x), has_aux=True)(x), grad(lambda x: (plain(x), weights * x), has_aux=True)(x))
+    steps = x
+    for _ in range(3): steps = steps - 0.1 * grad(wrapped)(steps)
+    assert type(steps) is np.ndarray
+
+
+def test_a_tensor_made_in_an_outer_function_is_no_constant_of_an_inner_one():
+    def outer(x):
+        made = Tensor(2.0)
+        inner = grad(lambda y: y * y * made * x)(1.0)         # 2 * made * x
+        assert isinstance(inner, Tensor)
+        return inner * gradients(inner, made)                 # 2 * made * x * 2 * x.value
+    def swept(x):
+        made = Tensor(2.0)
+        return gradients(made * made * x, made, create_graph=True) * x    # 2 * made * x * x
+    assert grad(outer)(3.0) == 24.0 * 2 / 2 and grad(swept)(3.0) == 24.0
+    same(grad(grad(swept))(3.0), 8.0)

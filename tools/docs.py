@@ -224,8 +224,10 @@ def landing(cells, template):
     picture = next(o["data"]["image/png"] for c in code for o in c["outputs"] if "image/png" in o.get("data", {}))
     (SOURCE / "ten_lines.png").write_bytes(base64.b64decode("".join(picture)))
     sections = [n for n, c in enumerate(cells) if c["cell_type"] == "markdown" and c["source"].startswith("## ")]
+    first = max(n for n in sections if n < cells.index(example))      # the section of the example: the front has it
+    rest = [cells[a:b] for a, b in zip(sections, [*sections[1:], len(cells)]) if a != first]
     front = template.replace("{{code}}", example["source"]).replace("{{output}}", output)
-    return [text_cell(front), *cells[sections[1]:]]
+    return [text_cell(front), *sum(rest, [])]
 
 
 def write_chapters(known, lite):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Logistic regression on a sparse matrix of 200,000 by 50,000 with one number in a thousand, beside two products written by hand.
 
-    sparse.py [--rows 200000] [--columns 50000] [--density 0.001] [--rounds 21] [--output build/bench]
+    sparse_products.py [--rows 200000] [--columns 50000] [--density 0.001] [--rounds 21] [--output build/bench]
 
 A step is the loss and its gradient. It takes turns with `X @ w; X.T @ g`, and with the whole step by hand; what counts is the median of the
 ratios within a round. Memory is the most that tracemalloc sees during a step, above the data. The report goes to OUTPUT/sparse.json."""
