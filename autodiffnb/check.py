@@ -262,7 +262,7 @@ def positions(argnums: int | Iterable[int], args: tuple) -> list[int]:
     chosen = as_positions(argnums)
     for n in chosen:
         if not -len(args) <= n < len(args):
-            raise ValueError(f"argnums: expected positions of the {len(args)} positional arguments, got {n}")
+            raise ValueError(f"argnums: expected positions of the {len(args)} positional arguments, got {n}{'' if args else '; what is differentiated is given by position, not by keyword'}")
     chosen = [n % len(args) for n in chosen]
     if len(set(chosen)) < len(chosen): raise ValueError(f"argnums: expected each position once, got {argnums}")
     return chosen

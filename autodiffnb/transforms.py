@@ -20,11 +20,11 @@ from .shaping import index_parts, is_basic, scatter_numpy, scatters
 from .tensor import Each, Rule, Tensor, defvjp, label, leaf_value, made_by, node, numbers, primitive, record, refusals, rules, topological_order
 
 # %% auto #0
-__all__ = ['identity', 'SETTINGS', 'spent', 'bundle', 'tangents', 'symmetric', 'batched', 'BATCH', 'ON_HOST', 'fresh', 'Trace',
-           'is_live', 'returned', 'way_from', 'sweeper', 'zeros', 'same_call', 'shared', 'vjp', 'matched',
-           'matched_leaf', 'outputs', 'split_aux', 'leaf_of', 'expect_scalar', 'expect_real', 'value_and_grad', 'grad',
-           'total', 'multilinear', 'jointly_linear', 'is_symmetric', 'ones', 'transposed', 'is_real',
-           'tangent_by_argument', 'tangent', 'forwards', 'push_along', 'pusher', 'expect_sequences', 'jvp',
+__all__ = ['identity', 'SETTINGS', 'spent', 'bundle', 'tangents', 'symmetric', 'batched', 'BATCH', 'ON_HOST', 'fresh',
+           'note_list', 'Trace', 'is_live', 'returned', 'way_from', 'sweeper', 'zeros', 'same_call', 'shared', 'vjp',
+           'matched', 'matched_leaf', 'outputs', 'split_aux', 'leaf_of', 'expect_scalar', 'expect_real',
+           'value_and_grad', 'grad', 'total', 'multilinear', 'jointly_linear', 'is_symmetric', 'ones', 'transposed',
+           'is_real', 'tangent_by_argument', 'tangent', 'forwards', 'push_along', 'pusher', 'expect_sequences', 'jvp',
            'push_forwards', 'defjvp', 'Batch', 'level', 'one_by_one', 'from_the_end', 'on_axes', 'members',
            'tensordot_of_batch', 'einsum_of_batch', 'scatter_batch', 'unit', 'units', 'batch_size', 'for_all_units',
            'by_rows', 'by_columns', 'columns_are_better', 'jacobian', 'hessian', 'hvp', 'elementwise_grad']
@@ -50,6 +50,11 @@ spent = primitive(lambda: None)
 spent.__name__ = "spent"
 defvjp(spent, None)
 
+def note_list(error, n, arg, leaves):
+    "Add to `error` that argument `n` is a list, if it is one of numbers and may have been meant as an array."
+    if isinstance(arg, list) and all(isinstance(x, (int, float, complex)) for x in leaves.values()):
+        error.add_note(f"argument {n} is a list, so f was called with a list of Tensors; pass np.array(...) of it for an array")
+
 class Trace:
     "One call of `f`, on fresh Tensors in the positions `argnums`."
     def __init__(self, f, args, argnums, kwargs):
@@ -60,6 +65,9 @@ class Trace:
         self.leaves = [x for leaves in moved.values() for x in leaves]
         self.inputs = [x for x in self.leaves if isinstance(x, Tensor)]
         try: self.result = f(*[tree_build(a, moved[n]) if n in moved else a for n, a in enumerate(args)], **kwargs)
+        except (TypeError, AttributeError) as error:
+            for n in chosen: note_list(error, n, args[n], chosen[n])
+            raise
         finally:
             for t in self.inputs: t.fn = t.fn or spent
 

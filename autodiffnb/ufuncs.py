@@ -299,8 +299,8 @@ def written(ufunc) -> str:
 
 def at(ufunc, x, index, *v):
     "Refuse `ufunc.at`."
-    instead = f"x.at[i].{AT[ufunc]}(v)" if ufunc in AT else f"x.at[i].set({written(ufunc)}(x[i]{', v' if v else ''}))"
-    raise refusal(ufunc, f".at writes into an array; write {instead}, a new Tensor with the entries at i changed")
+    instead = f"{AT[ufunc]}(v)" if ufunc in AT else f"set({written(ufunc)}(x[i]{', v' if v else ''}))"
+    raise refusal(ufunc, f".at writes into an array; write x = autodiffnb.at(x)[i].{instead}, a new one with the entries at i changed")
 
 ways["at"] = at
 

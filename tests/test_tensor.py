@@ -397,6 +397,16 @@ def test_what_the_messages_advise_for_an_assignment_works_on_the_array_that_was_
     assert eval(advice, {"autodiffnb": autodiffnb, "x": x, "i": i, "t": t}).value.tolist() == [2.0, 2.0, 3.0]
 
 
+@pytest.mark.parametrize("ufunc, args", [(np.add, (2.0,)), (np.multiply, (3.0,)), (np.maximum, (9.0,)), (np.power, (2.0,)), (np.hypot, (4.0,)), (np.exp, ())])
+def test_what_the_message_advises_for_ufunc_at_works_on_the_array_that_was_written_to(ufunc, args):
+    x, i, v = buffer(), [1, 2], Tensor(args[0] if args else 0.0)
+    advice = re.search(r"write x = (.+), a new one", error_of(lambda: ufunc.at(Tensor(x), i, *args)))[1]
+    expected = buffer()
+    ufunc.at(expected, i, *args)
+    y = eval(advice, {"autodiffnb": autodiffnb, "np": np, "x": x, "i": i, "v": v})
+    assert np.allclose(getattr(y, "value", y), expected, rtol=1e-15)
+
+
 def test_item_takes_a_place(): assert x.item(1) == x.value[1] and type(Tensor(np.ones((2, 3))).item(1, 2)) is float
 
 

@@ -799,3 +799,19 @@ def test_a_tensor_made_in_an_outer_function_is_no_constant_of_an_inner_one():
         return gradients(made * made * x, made, create_graph=True) * x    # 2 * made * x * x
     assert grad(outer)(3.0) == 24.0 * 2 / 2 and grad(swept)(3.0) == 24.0
     same(grad(grad(swept))(3.0), 8.0)
+
+
+def test_what_is_given_by_keyword_is_not_differentiated():
+    assert grad(lambda x, y=1.0: x * y)(2.0, y=3.0) == 3.0
+    for operator in (grad, jacobian, hessian, elementwise_grad):
+        with pytest.raises(ValueError, match="the 0 positional arguments, got 0; .* by position, not by keyword"): operator(lambda x: x * x)(x=2.0)
+
+
+@pytest.mark.parametrize("f", [lambda x: np.sum(x ** 2), lambda x: np.sum(x), lambda x: x.sum()])
+def test_a_list_where_an_array_was_meant_is_noted(f):
+    for x in ([1.0, 2.0], [[1, 2], [3, 4]]):
+        with pytest.raises((TypeError, AttributeError)) as caught: grad(f)(x)
+        assert caught.value.__notes__ == ["argument 0 is a list, so f was called with a list of Tensors; pass np.array(...) of it for an array"]
+    with pytest.raises((TypeError, AttributeError)) as caught: grad(f)({"w": [1.0, 2.0]})
+    assert not getattr(caught.value, "__notes__", [])
+    same(grad(lambda x: x[0] * x[1])([2.0, 3.0]), [3.0, 2.0])
