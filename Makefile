@@ -19,7 +19,7 @@ PIP  = bin/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fashion test test-long pytest nbtest nbdev2 bench networks peers lab docs docs-serve test-docs export prepare readme coverage check lock dist clean
+.PHONY: help setup fashion test test-long pytest nbtest nbdev2 bench parallel sparse networks peers lab docs docs-serve test-docs export prepare readme coverage check lock dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */make \1\t/' | expand -t 16
@@ -87,6 +87,12 @@ nbdev2: $(VENV2)/.dev  ## the notebooks, with nbdev 2 in an environment of its o
 
 bench: $(VENV)/.dev  ## time and memory beside hand-written NumPy and the peers that are installed; BENCH_ARGS='--threads 2' to choose
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+parallel: $(VENV)/.dev  ## what a second thread and a second Dask worker are worth, with bytes and growth (three minutes on a quiet machine); into benchmarks/results
+	$(BIN)/python benchmarks/parallel.py
+
+sparse: $(VENV)/.dev  ## a step on a sparse matrix beside its two products; into benchmarks/results
+	$(BIN)/python benchmarks/sparse.py --output benchmarks/results
 
 networks: $(VENV)/.dev  ## the CNN on all of FashionMNIST and the transformer that adds, in full (half an hour at most); into benchmarks/results/networks
 	$(BIN)/python benchmarks/networks.py cnn

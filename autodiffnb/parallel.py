@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor, as_completed, wait
 from copy import copy
 from numbers import Real
+from threading import current_thread
 from time import monotonic
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -121,7 +122,7 @@ def attempt(job: Job, params: Any, arrays: tuple, where: str) -> tuple | None:
 def fill(total: Total, job: Job, pool: Executor | None, params: Any, shards: dict[int, tuple]):
     "Put the parts of these shards into `total`. Raises the error of the first that failed, when none is being computed any more."
     places = {i: f"in shard {i} of {total.count}" for i in shards}
-    if pool is None:
+    if pool is None or current_thread().name.startswith(f"{getattr(pool, '_thread_name_prefix', None)}_"):
         for i, arrays in shards.items(): total.put(0, i, attempt(job, params, arrays, places[i]))
         return
     futures = {}

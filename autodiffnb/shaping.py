@@ -20,8 +20,8 @@ __all__ = ['SIMPLE', 'scatters', 'inside', 'sides', 'writes', 'inverse_permutati
            'transpose', 'flatten', 'join', 'pile', 'slice_of_join', 'joined', 'columns', 'joined_after', 'pieces',
            'index_parts', 'is_basic', 'names_once', 'scatter_numpy', 'spelled_out', 'scatter_by_asking', 'scatter_add',
            'getitem', 'plain_index', 'as_places', 'sorted_by', 'compress', 'moved', 'picked', 'ramp', 'turned',
-           'statistic', 'piled', 'pairs', 'padded', 'clip', 'selection_shape', 'written', 'survivors', 'replace', 'At',
-           'Places', 'at', 'rounds', 'changed_by']
+           'statistic', 'piled', 'pairs', 'padded', 'clip', 'selection_shape', 'written', 'survivors', 'lasting',
+           'replace', 'back_to_values', 'At', 'Places', 'at', 'rounds', 'changed_by']
 
 # %% ../nbs/05_shaping.ipynb #1f5ae505
 def inverse_permutation(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -381,7 +381,9 @@ def _select(condlist, choicelist, default=0):
 
 # %% ../nbs/05_shaping.ipynb #aa954a3d
 def selection_shape(index, shape) -> tuple[int, ...]:
-    "The shape of `x[index]` for an `x` of this shape."
+    "The shape of `x[index]` for an `x` of this shape. Raises `TypeError` for positions that only another library knows."
+    for i in index_parts(index):
+        if hasattr(i, "dtype") and kin(i) is not None: raise TypeError(f"index: expected positions in NumPy arrays, got {type(i).__module__}.{type(i).__name__}; np.where(mask, v, x) takes a mask of any kind")
     return phantom(shape)[index].shape
 
 def written(x, index, v):
@@ -396,6 +398,15 @@ def survivors(index, shape):
     numbers = np.arange(prod(selection_shape(index, shape))).reshape(selection_shape(index, shape))
     return written(np.zeros(shape, numbers.dtype), index, numbers)[index] == numbers
 
+# %% ../nbs/05_shaping.ipynb #f06a6bdb
+def lasting(index, shape):
+    "Where in `x` the values written at `index` last, and the numbers of these values."
+    place = np.arange(prod(shape)).reshape(shape)[index].ravel()
+    numbers = np.arange(place.size)
+    last = written(np.zeros(prod(shape), numbers.dtype), place, numbers)
+    kept = np.flatnonzero(last[place] == numbers)
+    return np.unravel_index(place[kept], shape), kept
+
 # %% ../nbs/05_shaping.ipynb #7cd85e2d
 writes: dict[type, Callable] = {}    # what does the work of `written`, `(x, index, v)`, by the kind of `x` or `v`, where that one can't
 
@@ -405,10 +416,21 @@ def replace(x, index, v):
     for kind in map(type, (x, v)):
         if kind in writes: return writes[kind](x, index, v)
     if isinstance(x, (np.ndarray, np.generic, float, complex)) and isinstance(v, (np.ndarray, np.generic, float, complex)): return written(x, index, v)
+    if not is_basic(index):
+        index, numbers = lasting(index, x.shape)
+        if not numbers.size: return x
+        v = np.reshape(v, (-1,))[numbers]
     return np.where(scatter_add(np.ones_like(v), index, x.shape) != 0, scatter_add(v, index, x.shape), x)
 
+def back_to_values(g, index, v):
+    "The adjoint of the values `v` that were written at `index`."
+    if kin(g) is None or is_basic(index): return np.where(survivors(index, g.shape), getitem(g, index), 0)
+    places, numbers = lasting(index, g.shape)
+    if not numbers.size: return np.zeros_like(v)
+    return np.reshape(scatter_add(getitem(g, places), numbers, (prod(v.shape),)), v.shape)
+
 defvjp(replace, lambda g, y, x, index, v: replace(g, index, np.zeros_like(v)), None,
-                lambda g, y, x, index, v: np.where(survivors(index, x.shape), getitem(g, index), 0))
+                lambda g, y, x, index, v: back_to_values(g, index, v))
 
 # %% ../nbs/05_shaping.ipynb #66aa8657
 class At:
@@ -419,6 +441,7 @@ class At:
 
     def new(self, v):
         "`v` in the dtype of `x` and the shape of the place."
+        if isinstance(v, (np.generic, int, float, complex)) and kin(self.x) is not None: v = np.full_like(kin(self.x), v, shape=(), dtype=np.asarray(v).dtype)
         v = v if hasattr(v, "dtype") and not isinstance(v, type) else np.asarray(v)
         if v.dtype.kind not in "biufc": raise TypeError(f"v: expected numbers, got {v.dtype}")
         if v.dtype.kind == "c" and self.x.dtype.kind != "c": raise TypeError(f"v: expected real numbers for an array of {self.x.dtype}, got {v.dtype}")
@@ -460,7 +483,7 @@ def changed_by(ufunc):
     def change(self, v: Any) -> Any:
         v = self.new(v)
         if names_once(self.index): return self.set(ufunc(self.get(), v))
-        x, v = np.reshape(self.x, -1), np.reshape(v, -1)
+        x, v = np.reshape(self.x, -1), np.reshape(v, (-1,))
         for there, here in rounds(self.index, self.x.shape): x = replace(x, there, ufunc(x[there], v[here]))
         return np.reshape(x, self.x.shape)
     return change

@@ -215,6 +215,27 @@ def test_scatter_on_a_device_is_numpys(index):
     np.testing.assert_allclose(y.held, scatter_numpy(g, index, (4, 3)), rtol=1e-15)
 
 
+@pytest.mark.parametrize("index", INDICES, ids=str)
+@pytest.mark.parametrize("put_there, fetched", [(halves, lambda x: x.compute(scheduler="synchronous")), (to_device, Device.get)], ids=["dask", "device"])
+def test_what_is_written_twice_lasts_as_in_numpy(index, put_there, fetched, lazily):
+    "The last value stays, and the others get no adjoint; also where an array can't be written to"
+    x = RNG.normal(size=(4, 3))
+    v = np.asarray(adjoint_for(np.zeros_like(x)[index]))
+    def of(x, v): return np.sum(np.exp(x.at[index].set(v)))
+    for f, args in ((of, (x, v)), (lambda x: of(x, 2.0), (x,)), (lambda x: np.sum(x.at[index].max(0.0) ** 3), (x,)), (lambda x: np.sum(x.at[index].multiply(np.float64(3.0)) ** 2), (x,)), (lambda x: np.sum(x.at[index].add(1) ** 2), (x,))):
+        expected, at = gradients(f(*(ts := [Tensor(a) for a in args])), ts), [Tensor(put_there(a)) for a in args]
+        for got, g in zip(gradients(f(*at), at), expected, strict=True): np.testing.assert_allclose(fetched(got), g, rtol=1e-14)
+    t, expected = Tensor(put_there(x)), x.copy()
+    expected[index] = v
+    np.testing.assert_array_equal(fetched(t.at[index].set(put_there(v)).value), expected)
+
+
+def test_places_that_another_library_keeps_are_refused(lazily):
+    for t, index in ((Tensor(whole(X)), whole(np.array([0, 2]))), (Tensor(to_device(X)), to_device(np.array([0, 2]))), (Tensor(whole(X)), whole(X > 0))):
+        for write in (lambda: t.at[index].set(0.0), lambda: t.at[index].add(1.0)):
+            with pytest.raises(TypeError, match="index: expected positions in NumPy arrays, got (dask.array.core.Array|cupy.Device); np.where"): write()
+
+
 def test_nothing_imports_what_the_reader_has_not_imported():
     code = "import sys, autodiffnb; print([m for m in ('dask', 'cupy', 'sparse', 'scipy', 'xarray', 'pandas') if m in sys.modules])"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -319,7 +340,7 @@ NOT_ON_DEVICE: set = set("""
     scipy.special.ndtri_exp scipy.special.owens_t scipy.special.pdtr scipy.special.pdtrc scipy.special.pdtri scipy.special.poch scipy.special.powm1
     scipy.special.psi scipy.special.rgamma scipy.special.shichi scipy.special.sici scipy.special.spence scipy.special.stdtr scipy.special.stdtrit
     scipy.special.struve scipy.special.voigt_profile scipy.special.wofz scipy.special.wrightomega scipy.special.y0 scipy.special.y1 scipy.special.yn
-    scipy.special.yv scipy.special.yve shaping.replace shichi_Shi sici_Si ufuncs.fold ufuncs.scan workshop.python_number
+    scipy.special.yv scipy.special.yve shichi_Shi sici_Si ufuncs.fold ufuncs.scan workshop.python_number
 """.split())
 # Those that must look at numbers, and so wait for the device.
 WAITING: set = set("""

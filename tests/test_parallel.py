@@ -89,6 +89,15 @@ def test_threads_give_the_same_bits(f, workers):
     with ThreadPoolExecutor(workers) as pool: assert trained(ad.data_parallel(f, pool), shards) == trained(ad.data_parallel(price), shards)
 
 
+def test_a_step_inside_its_own_pool_does_not_wait_for_itself():
+    shards = ad.split_rows(X, LABELS, shards=3)
+    with ThreadPoolExecutor(1) as pool:
+        step = ad.data_parallel(price, pool)
+        future = pool.submit(step, PARAMS, shards)
+        try: assert bits(future.result(timeout=60)) == bits(ad.data_parallel(price)(PARAMS, shards))
+        finally: pool.shutdown(wait=False, cancel_futures=True)     # or the task would be waited for at the end
+
+
 @pytest.mark.parametrize("fork", ["spawn"])
 def test_processes_too(fork):
     pytest.importorskip("cloudpickle")
