@@ -98,6 +98,11 @@ def test_the_front_page_answers_in_one_screen(watched):
     assert all(word in page.locator(".hero").inner_text() for word in ("autograd", "JAX", "PyTorch"))
 
 
+def test_code_on_the_front_page_fits(watched):
+    page = watched().open("index.html")
+    assert page.eval_on_selector_all("pre", "es => es.filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText)") == []
+
+
 def test_chapters_follow_one_another(watched):
     w = watched()
     for before, after in zip(PAGES, PAGES[1:]):
@@ -175,6 +180,23 @@ def test_search_finds(where, watched, address):
     assert any("contraction.html" in link for link in found)
     if where == "served": assert w.wrong == []
     else: assert [x for x in w.wrong if not re.search("file://|ERR_FAILED|Failed to fetch", x)] == []    # summaries of the pages found can't be had from files
+
+
+@pytest.mark.parametrize("sought, first", [("tensordot", "[a-z]"), ("cross_entropy", "api/loss.html"), ("contraction", "contraction.html|glossary.html")])
+def test_search_puts_first_what_a_reader_wants(sought, first, watched):
+    "A chapter, or the very function; not a helper with the word in its name"
+    page = watched().open(f"search.html?q={sought}")
+    page.wait_for_function("!/Searching/.test(document.querySelector('#search-results').innerText) && document.querySelector('#search-results ul.search li a')")
+    page.wait_for_timeout(500)
+    found = page.eval_on_selector_all("#search-results ul.search li a", "es => es.map(e => e.getAttribute('href'))")
+    assert re.match(first, found[0]) and (sought != "tensordot" or not found[0].startswith("api/")), found[:5]
+
+
+def test_what_a_tensor_holds_is_documented():
+    text = (SITE / "api" / "tensor.html").read_text()
+    for name in ("value", "grad", "name", "shape", "dtype"):
+        box = re.search(rf'id="autodiffnb\.tensor\.Tensor\.{name}".*?<dd>(.*?)</dd>', text, re.S)
+        assert box and len(words(re.sub(r"<[^>]*>|Definition.*", "", box[1]))) > 10, name
 
 
 def test_names_in_code_lead_to_their_definitions():
