@@ -997,8 +997,8 @@ STYLE = """
 .autodiffnb-replay nav[hidden]{display:none}
 .autodiffnb-replay input{flex:1;min-width:4em;accent-color:#d55e00}
 .autodiffnb-replay button{font:inherit;color:inherit;background:none;border:1px solid;border-radius:4px;min-width:2.2em;min-height:2em;cursor:pointer}
-.autodiffnb-replay[data-on] ol{display:grid;list-style:none;padding:0;margin:.5em 0}
-.autodiffnb-replay[data-on] li{grid-area:1/1;visibility:hidden}
+.autodiffnb-replay[data-on] ol{display:grid;grid-template-columns:minmax(0,1fr);list-style:none;padding:0;margin:.5em 0}
+.autodiffnb-replay[data-on] li{grid-area:1/1;visibility:hidden;overflow-x:auto;overflow-y:hidden}
 .autodiffnb-replay[data-on] li.now{visibility:visible}
 .autodiffnb-replay math{font-size:1.1em}
 .autodiffnb-replay g.now>rect{stroke-width:3}

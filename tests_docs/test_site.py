@@ -2,6 +2,7 @@
 import html, importlib, json, re
 from urllib.parse import unquote, urldefrag, urljoin
 
+import numpy as np
 import pytest
 from conftest import ROOT, SHOTS, SITE, pages
 from sphinx.util.inventory import InventoryFile
@@ -197,6 +198,15 @@ def test_what_a_tensor_holds_is_documented():
     for name in ("value", "grad", "name", "shape", "dtype"):
         box = re.search(rf'id="autodiffnb\.tensor\.Tensor\.{name}".*?<dd>(.*?)</dd>', text, re.S)
         assert box and len(words(re.sub(r"<[^>]*>|Definition.*", "", box[1]))) > 10, name
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_words_of_a_replay_wrap_beside_long_formulas(width, watched, tmp_path):
+    autodiffnb.replay(np.quantile(autodiffnb.Tensor(np.arange(5.0)), 0.3)).save(tmp_path / "replay.html")
+    page = watched(home=tmp_path.as_uri() + "/").open("replay.html")
+    page.set_viewport_size({"width": width, "height": 800})
+    steps = page.eval_on_selector_all("li", "es => es.map(e => [e.offsetWidth, e.parentElement.offsetWidth, e.closest('div').clientWidth, Math.max(...[...e.querySelectorAll('p')].map(p => p.offsetWidth))])")
+    assert len(steps) > 5 and all(li <= ol <= room and words <= li for li, ol, room, words in steps), steps
 
 
 def test_names_in_code_lead_to_their_definitions():
