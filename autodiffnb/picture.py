@@ -993,6 +993,7 @@ STYLE = """
 .autodiffnb-replay{display:flex;flex-wrap:wrap;gap:1em;margin:0;max-width:60em}
 .autodiffnb-replay>div{flex:1 1 17em;min-width:0;overflow-x:auto}
 .autodiffnb-replay>div+div{flex:0 1 auto;max-height:48em;overflow:auto}
+.autodiffnb-replay .untrusted{display:none}
 .autodiffnb-replay nav{display:flex;gap:.5em;align-items:center}
 .autodiffnb-replay nav[hidden]{display:none}
 .autodiffnb-replay input{flex:1;min-width:4em;accent-color:#d55e00}
@@ -1031,6 +1032,6 @@ for (const f of document.querySelectorAll("figure.autodiffnb-replay:not([data-on
 """
 
 # %% ../nbs/19_picture.ipynb #25171d28
-PAGE = ('<figure class="autodiffnb-replay"><style>' + STYLE.replace("{", "{{").replace("}", "}}") + '</style><div><nav hidden><button type="button" aria-label="step back">‹</button>'
+PAGE = ('<figure class="autodiffnb-replay"><style>' + STYLE.replace("{", "{{").replace("}", "}}") + '</style><div><p class="untrusted">Trust this notebook to see the figure (in the command palette: Trust Notebook). Its steps in words:</p><nav hidden><button type="button" aria-label="step back">‹</button>'
         '<input type="range" min="0" max="{last}" value="0" aria-label="step of the backward sweep"><button type="button" aria-label="step on">›</button><output></output></nav>'
         '<ol start="0" aria-live="polite">{steps}</ol></div><div>{svg}</div><script>' + SCRIPT.replace("{", "{{").replace("}", "}}") + "</script></figure>")
