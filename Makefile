@@ -101,7 +101,8 @@ networks: $(VENV)/.dev  ## the CNN on all of FashionMNIST and the transformer th
 peers: $(VENV)/.dev  ## the other libraries for `make bench`; for a PyTorch without CUDA's gigabytes put its build for the CPU into .venv before
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements/dev.txt --no-build-isolation -e '.[bench]'
 
-lab: $(VENV)/.lab  ## JupyterLab on the notebooks
+lab: $(VENV)/.lab  ## JupyterLab on the notebooks, which it is told to trust: of others it shows no stored drawing
+	$(BIN)/jupyter trust nbs/*.ipynb >/dev/null
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/nbs $(LAB_ARGS)
 
 docs: $(VENVD)/$(if $(LITE),.lite,.docs)  ## the site, in _docs: from the notebooks as they are stored, nothing is run again; needs npm once, for MathJax; LITE=1 adds JupyterLite

@@ -993,12 +993,13 @@ STYLE = """
 .autodiffnb-replay{display:flex;flex-wrap:wrap;gap:1em;margin:0;max-width:60em}
 .autodiffnb-replay>div{flex:1 1 17em;min-width:0;overflow-x:auto}
 .autodiffnb-replay>div+div{flex:0 1 auto;max-height:48em;overflow:auto}
+.autodiffnb-replay .untrusted{display:none}
 .autodiffnb-replay nav{display:flex;gap:.5em;align-items:center}
 .autodiffnb-replay nav[hidden]{display:none}
 .autodiffnb-replay input{flex:1;min-width:4em;accent-color:#d55e00}
 .autodiffnb-replay button{font:inherit;color:inherit;background:none;border:1px solid;border-radius:4px;min-width:2.2em;min-height:2em;cursor:pointer}
-.autodiffnb-replay[data-on] ol{display:grid;list-style:none;padding:0;margin:.5em 0}
-.autodiffnb-replay[data-on] li{grid-area:1/1;visibility:hidden}
+.autodiffnb-replay[data-on] ol{display:grid;grid-template-columns:minmax(0,1fr);list-style:none;padding:0;margin:.5em 0}
+.autodiffnb-replay[data-on] li{grid-area:1/1;visibility:hidden;overflow-x:auto;overflow-y:hidden}
 .autodiffnb-replay[data-on] li.now{visibility:visible}
 .autodiffnb-replay math{font-size:1.1em}
 .autodiffnb-replay g.now>rect{stroke-width:3}
@@ -1031,6 +1032,6 @@ for (const f of document.querySelectorAll("figure.autodiffnb-replay:not([data-on
 """
 
 # %% ../nbs/19_picture.ipynb #25171d28
-PAGE = ('<figure class="autodiffnb-replay"><style>' + STYLE.replace("{", "{{").replace("}", "}}") + '</style><div><nav hidden><button type="button" aria-label="step back">‹</button>'
+PAGE = ('<figure class="autodiffnb-replay"><style>' + STYLE.replace("{", "{{").replace("}", "}}") + '</style><div><p class="untrusted">Trust this notebook to see the figure (in the command palette: Trust Notebook). Its steps in words:</p><nav hidden><button type="button" aria-label="step back">‹</button>'
         '<input type="range" min="0" max="{last}" value="0" aria-label="step of the backward sweep"><button type="button" aria-label="step on">›</button><output></output></nav>'
         '<ol start="0" aria-live="polite">{steps}</ol></div><div>{svg}</div><script>' + SCRIPT.replace("{", "{{").replace("}", "}}") + "</script></figure>")

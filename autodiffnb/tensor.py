@@ -68,7 +68,10 @@ numbers = count()     # each Tensor takes the next one: arguments always have lo
 
 class Tensor:
     "A NumPy-like array that remembers the call that made it."
-    __slots__ = ("value", "name", "grad", "fn", "args", "params", "kept", "order", "values", "places", "__weakref__")
+    __slots__ = dict(
+        value="The array, or the Python number. It may be replaced.", name="What `repr` and drawings call it, or None.", grad="The adjoint that `backward` left here, or None.",
+        fn="The function that made it; None for a leaf.", args="What that was called on.", params="Its settings, by name.",
+        kept=None, order=None, values=None, places=None, __weakref__=None)
     __hash__ = object.__hash__
 
     def __init__(self,

@@ -41,6 +41,7 @@ html_static_path = ["_static", str(WORK / "mathjax")]
 html_extra_path = [str(WORK / "extra")]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
+html_search_scorer = str(ROOT / "docs" / "scorer.js")
 html_show_sourcelink = False
 html_copy_source = False
 pygments_style, pygments_dark_style = "friendly", "github-dark"

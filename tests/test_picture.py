@@ -765,6 +765,13 @@ def test_names_in_a_replay_are_all_different():
     assert list(P.Called([a, b, y], {}).values()) == ["t1", "t2", "t3"]
 
 
+def test_a_replay_without_its_style_says_what_to_do():
+    html = P.replay(Tensor(2.0) * 3).html
+    assert ".untrusted{display:none}" in html.partition("</style>")[0]
+    bare = re.sub(r"<(style|script|svg)\b.*?</\1>", "", html, flags=re.S)      # as JupyterLab shows a notebook that is not trusted
+    assert "Trust this notebook" in bare and "every call that used" in bare
+
+
 def test_saved_files_stand_alone(tmp_path):
     P.draw(Tensor(1.0, name="é") * 2).save(tmp_path / "graph.svg")
     assert ElementTree.parse(tmp_path / "graph.svg").getroot().tag == f"{SVG}svg"

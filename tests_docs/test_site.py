@@ -2,6 +2,7 @@
 import html, importlib, json, re
 from urllib.parse import unquote, urldefrag, urljoin
 
+import numpy as np
 import pytest
 from conftest import ROOT, SHOTS, SITE, pages
 from sphinx.util.inventory import InventoryFile
@@ -98,6 +99,11 @@ def test_the_front_page_answers_in_one_screen(watched):
     assert all(word in page.locator(".hero").inner_text() for word in ("autograd", "JAX", "PyTorch"))
 
 
+def test_code_on_the_front_page_fits(watched):
+    page = watched().open("index.html")
+    assert page.eval_on_selector_all("pre", "es => es.filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText)") == []
+
+
 def test_chapters_follow_one_another(watched):
     w = watched()
     for before, after in zip(PAGES, PAGES[1:]):
@@ -175,6 +181,32 @@ def test_search_finds(where, watched, address):
     assert any("contraction.html" in link for link in found)
     if where == "served": assert w.wrong == []
     else: assert [x for x in w.wrong if not re.search("file://|ERR_FAILED|Failed to fetch", x)] == []    # summaries of the pages found can't be had from files
+
+
+@pytest.mark.parametrize("sought, first", [("tensordot", "[a-z]"), ("cross_entropy", "api/loss.html"), ("contraction", "contraction.html|glossary.html")])
+def test_search_puts_first_what_a_reader_wants(sought, first, watched):
+    "A chapter, or the very function; not a helper with the word in its name"
+    page = watched().open(f"search.html?q={sought}")
+    page.wait_for_function("!/Searching/.test(document.querySelector('#search-results').innerText) && document.querySelector('#search-results ul.search li a')")
+    page.wait_for_timeout(500)
+    found = page.eval_on_selector_all("#search-results ul.search li a", "es => es.map(e => e.getAttribute('href'))")
+    assert re.match(first, found[0]) and (sought != "tensordot" or not found[0].startswith("api/")), found[:5]
+
+
+def test_what_a_tensor_holds_is_documented():
+    text = (SITE / "api" / "tensor.html").read_text()
+    for name in ("value", "grad", "name", "shape", "dtype"):
+        box = re.search(rf'id="autodiffnb\.tensor\.Tensor\.{name}".*?<dd>(.*?)</dd>', text, re.S)
+        assert box and len(words(re.sub(r"<[^>]*>|Definition.*", "", box[1]))) > 10, name
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_words_of_a_replay_wrap_beside_long_formulas(width, watched, tmp_path):
+    autodiffnb.replay(np.quantile(autodiffnb.Tensor(np.arange(5.0)), 0.3)).save(tmp_path / "replay.html")
+    page = watched(home=tmp_path.as_uri() + "/").open("replay.html")
+    page.set_viewport_size({"width": width, "height": 800})
+    steps = page.eval_on_selector_all("li", "es => es.map(e => [e.offsetWidth, e.parentElement.offsetWidth, e.closest('div').clientWidth, Math.max(...[...e.querySelectorAll('p')].map(p => p.offsetWidth))])")
+    assert len(steps) > 5 and all(li <= ol <= room and words <= li for li, ol, room, words in steps), steps
 
 
 def test_names_in_code_lead_to_their_definitions():

@@ -317,7 +317,7 @@ def parameter_list(thing):
 
 def description(thing, known):
     "A docstring, which is Markdown, and the table of the parameters"
-    own = inspect.getdoc(thing) if inspect.isroutine(thing) or isinstance(thing, (type, property)) or type(thing).__module__.startswith(PACKAGE) else None
+    own = inspect.getdoc(thing) if inspect.isroutine(thing) or inspect.ismemberdescriptor(thing) or isinstance(thing, (type, property)) or type(thing).__module__.startswith(PACKAGE) else None
     if own and own == inspect.getdoc(type(thing)) and not isinstance(thing, type): own = None
     return "\n\n".join(part for part in (re.sub(r"\]\((\w+\.ipynb)", r"](../\1", linked(own, known)) if own else "", parameter_list(thing) if callable(thing) else "") if part)
 
@@ -336,13 +336,25 @@ def entry(kind, name, thing, module, known, titles, fence=":::", owner=None):
     place = "#" + name if name in places and (owner is None or owner not in places) else f"#{owner}" if owner in places else ""
     place = f'<p class="definition-link"><a href="../{page}.html{place}">Definition</a> in {title}</p>'
     value = [f":value: {value_text(thing)}"] if kind == "data" and value_text(thing) != "..." else []
-    lines = [f"{fence}{{py:{kind}}} {name}{call}", *value, "", description(thing, known), "", place, ""]
+    said = description(thing, known) or (f"That of the value, {{py:obj}}`np.ndarray.{name} <numpy.ndarray.{name}>`." if owner == "Tensor" and f"numpy.ndarray.{name}" in known else "")
+    lines = [f"{fence}{{py:{kind}}} {name}{call}", *value, "", said, "", place, ""]
     if isinstance(thing, type) and kind in ("class", "exception"):
-        for member, value in vars(thing).items():
-            plain = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
-            if member.startswith("_") or not (inspect.isroutine(plain) or isinstance(plain, property)): continue
-            lines += [entry("property" if isinstance(plain, property) else "method", member, plain, home_of(plain, module), known, titles, fence[:-1], name), ""]
+        for member, plain in members(thing):
+            lines += [entry(kind_of_member(plain), member, plain, home_of(plain, module), known, titles, fence[:-1], name), ""]
     return "\n".join([*lines, fence])
+
+
+def members(cls):
+    "(name, what it is) of the attributes, methods and properties that a class documents, attributes first"
+    slots = {name: vars(cls)[name] for name, said in slots.items() if said} if isinstance(slots := vars(cls).get("__slots__"), dict) else {}
+    for name, value in (slots | dict(vars(cls))).items():
+        plain = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+        if not name.startswith("_") and (name in slots or inspect.isroutine(plain) or isinstance(plain, property)): yield name, plain
+
+
+def kind_of_member(thing):
+    "The same of what a class holds"
+    return "property" if isinstance(thing, property) else "attribute" if inspect.ismemberdescriptor(thing) else "method"
 
 
 def kind_of(thing):
