@@ -208,7 +208,7 @@ defvjp(np.cumsum, lambda g, y, x, axis: np.flip(np.cumsum(np.flip(g, axis), axis
 def running(fn, a, axis=None, dtype=None, out=None):
     "`np.cumsum` or `np.cumprod` of a Tensor, flattened first if no axis is given."
     a = prepared(fn, a, dtype, out)
-    if axis is None or not a.shape: a, axis = np.reshape(a, -1), axis or 0      # a number has an axis here, too
+    if axis is None or not a.shape: a, axis = np.reshape(a, -1), 0 if axis is None else axis      # a number has an axis here, too
     return record(fn, (a,), dict(axis=axis))
 
 for fn in (np.cumsum, np.cumprod): entries[fn] = partial(running, fn)

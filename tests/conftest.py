@@ -2,7 +2,10 @@
 import os
 import signal
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("same every time", derandomize=True)
 
 
 def pytest_addoption(parser): parser.addoption("--long", action="store_true", help="faults at length: a hundred kills instead of ten, malformed files by the ten thousand")
@@ -11,6 +14,7 @@ def pytest_addoption(parser): parser.addoption("--long", action="store_true", he
 def pytest_configure(config):
     "Where tests read it while they are collected, also in the processes of pytest-xdist"
     if config.getoption("--long"): os.environ.setdefault("AUTODIFFNB_FUZZ", "25")
+    else: hypothesis.settings.load_profile("same every time")
 
 
 @pytest.fixture
