@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a step costs with autodiffnb, beside the same step written by hand in NumPy and by other libraries.
 
-    run.py [--threads 1] [--peers all] [--python torch=PATH] [--jobs all] [--parts compare,growth,ladder] [--rounds 20] [--casts 3] [--output build/bench]
+    run.py [--threads 1] [--peers all] [--python torch=PATH] [--jobs all] [--parts compare,growth,ladder,threads] [--rounds 20] [--casts 3] [--output build/bench]
 
 Every variant (peers/) runs in a process of its own, pinned to as many processors as there are threads. First its losses, gradients and results
 are compared with those of hand-written NumPy. Then all variants of a job take turns, a block of steps each, in a new order each round: what
@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PARTS = ("compare", "growth", "ladder")
+PARTS = ("compare", "growth", "ladder", "threads")
 # The C library gives memory back to the system at moments that depend on the order of frees, and to get it again can cost a tenth of a step.
 MALLOC = dict(MALLOC_TRIM_THRESHOLD_="1000000000", MALLOC_MMAP_THRESHOLD_="33554432")
 HAND, EASY, SLOW = "hand-written", 1000, 0.5  # on curves results are compared up to EASY; steps of SLOW seconds are not repeated without need
@@ -188,6 +188,37 @@ def ladder(args):
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | variables(args.threads)).stdout)
 
 
+def processors(): return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+@contextlib.contextmanager
+def neighbour(busy):
+    "Inside, one processor has something else to do, if `busy`."
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
+    try: yield
+    finally:
+        if process: process.kill(), process.wait()
+
+def by_threads(jobs, variants, args, note):
+    "Of each job that calls the BLAS: milliseconds with one thread, and what a thread for each processor takes as a ratio to that, alone and beside a busy process."
+    rng, counts, jobs = random.Random(0), (1, processors()), [job for job in jobs if job.kind not in ("chain", "epoch")]
+    rows = [dict(job=job.name, kind=job.kind, sizes=job.sizes, threads=counts[1], milliseconds={}, alone={}, beside={}) for job in jobs]
+    for v in variants if counts[1] > 1 else ():
+        if v.name not in PATIENT: continue
+        found = [{"alone": [], "beside": []} for _ in rows]
+        for _ in range(args.casts):
+            with contextlib.ExitStack() as stack:
+                workers = {str(n): Worker(v, sys.executable, n) for n in counts}
+                for w in workers.values(): stack.callback(w.close)
+                for how in ("alone", "beside"):
+                    with neighbour(how == "beside"):
+                        for job, pairs in zip(jobs, found): pairs[how] += zip(*cast(job, workers, args, check=False, rng=rng).values())
+        for r, pairs in zip(rows, found):
+            r["milliseconds"][v.name] = spread([1e3 * one for one, _ in pairs["alone"] if one])
+            for how in pairs: r[how][v.name] = spread(paired(*zip(*pairs[how])))
+        note(f"threads: {v.name}")
+    return [r for r in rows if r["milliseconds"]]
+
+
 def commit():
     "The commit that is measured, with -dirty behind it when files were changed since; None outside a repository."
     if not shutil.which("git"): return None
@@ -246,9 +277,10 @@ def main(argv=None):
     curves = growth(CURVES, variants, args, said, skipped, note) if "growth" in args.parts else {}
     for name, why in skipped.items(): note(f"skipped: {name}, because {why} is not installed")
     rungs = ladder(args) if "ladder" in args.parts else {}
+    threads = by_threads([job for job in JOBS if job.kind in kinds], variants, args, note) if "threads" in args.parts else []
     report = dict(environment=environment(args.threads, said.get(HAND, {}).get("environment", {})),
                   variants={name: hello["versions"] | dict(numpy=hello["environment"]["numpy"]) for name, hello in said.items()},
-                  skipped=skipped, settings=dict(rounds=args.rounds, casts=args.casts, block_seconds=args.block_seconds, patience=args.patience, malloc=MALLOC), jobs=rows, growth=curves, ladder=rungs)
+                  skipped=skipped, settings=dict(rounds=args.rounds, casts=args.casts, block_seconds=args.block_seconds, patience=args.patience, malloc=MALLOC), jobs=rows, growth=curves, ladder=rungs, threads=threads)
     args.output.mkdir(parents=True, exist_ok=True)
     (args.output / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
     print(show.text(report))

@@ -72,11 +72,19 @@ def calls(report):
     return [["one call, microseconds", "NumPy", "recorded", "more"]] + [
         [c["call"], f"{c['numpy'][1]:.2f}", f"{c['recorded'][1]:.2f}", f"{c['recorded'][1] - c['numpy'][1]:.2f}"] for c in report["ladder"]["calls"]]
 
+def threads(report):
+    "What a BLAS thread for each processor takes, as a ratio to one thread."
+    rows = report["threads"]
+    names = list(rows[0]["milliseconds"])
+    return [[f"time with {rows[0]['threads']} threads / with one", *names, *[f"{v}, beside a busy process" for v in names]]] + [
+        [r["job"], *[f"{r[how][v][1]:.2f}" for how in ("alone", "beside") for v in names]] for r in rows]
+
 def text(report):
     "Everything, for the terminal."
     parts = [text_table(f(report)) for f in (times, ratios, goals, memory)] if report["jobs"] else []
     if report["growth"]: parts.append(text_table(slopes(report)))
     if report["ladder"]: parts += [*[text_table(rungs(l)) for l in report["ladder"]["ladders"]], text_table(calls(report))]
+    if report["threads"]: parts.append(text_table(threads(report)))
     skipped = [f"skipped: {name}, because {why} is not installed" for name, why in report["skipped"].items()]
     return "\n\n".join([*parts, *["\n".join(skipped)] * bool(skipped)])
 

@@ -45,6 +45,9 @@ def test_it_runs_prints_and_writes(fresh):
     for what, curve in report["growth"].items():
         assert all([n for n, _ in curve[v]["points"]] == [100, 1000] for v in ("hand-written", "autodiffnb")), what
     assert [l["batch"] for l in report["ladder"]["ladders"]] == list(ladder.BATCHES)
+    assert run.processors() < 2 or [r["job"] for r in report["threads"]] == [job.name for job in jobs.JOBS if job.kind not in ("chain", "epoch")]
+    assert all(r[how].keys() == {"hand-written", "autodiffnb"} for r in report["threads"] for how in ("milliseconds", "alone", "beside"))
+    assert not report["threads"] or f"with {run.processors()} threads" in text
 
 
 def test_the_goals_are_those_whose_sides_took_part(fresh):
