@@ -23,10 +23,12 @@ from pathlib import Path
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"): os.environ[name] = "1"   # before NumPy; workers inherit it
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+sys.path.append(str(HERE))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
 
 import numpy as np
 
+import run
 from autodiffnb.loss import cross_entropy
 from autodiffnb.parallel import data_parallel, split_rows
 from autodiffnb.transforms import value_and_grad
@@ -176,10 +178,8 @@ def growth(client, steps, data, pairs):
 def environment():
     import dask, distributed
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "") if Path("/proc/cpuinfo").exists() else ""
-    load = list(os.getloadavg()) if hasattr(os, "getloadavg") else None
-    return dict(python=platform.python_version(), numpy=np.__version__, blas=f"{blas.get('name')} {blas.get('version')}", dask=dask.__version__, distributed=distributed.__version__,
-                processor=model or platform.processor(), machine=platform.machine(), system=platform.system(), processors=os.cpu_count(), load_before=load)
+    versions = dict(python=platform.python_version(), numpy=np.__version__, blas=f"{blas.get('name')} {blas.get('version')}", dask=dask.__version__, distributed=distributed.__version__)
+    return run.environment(1, versions) | dict(load_before=list(os.getloadavg()) if hasattr(os, "getloadavg") else None)
 
 
 def main():
