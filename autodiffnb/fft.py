@@ -72,6 +72,7 @@ def transform(fn, kind: str, a, s, axes, norm, out):
     if axes is None and s is not None:
         warnings.warn("s without axes is deprecated in NumPy 2.0; pass the axes too", DeprecationWarning, stacklevel=4)
         axes = range(-len(s), 0)
+    if isinstance(axes, str): raise TypeError(f"axes: expected a sequence of integers, got {axes!r}")
     axes = range(a.ndim) if axes is None else normalize_axis_tuple(tuple(axes), a.ndim, allow_duplicate=True)
     s = lengths(a.shape, s, axes := tuple(axes), kind == "irfft")
     if len(set(axes)) < len(axes): return one_by_one(fn, kind, a, s, axes, norm)

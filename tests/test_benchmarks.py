@@ -145,7 +145,7 @@ def test_a_peer_that_is_not_installed_is_skipped_by_name(monkeypatch, tmp_path, 
     said = []
     worker.serve(absent, 1, [], said.append)
     assert said == [dict(missing="there_is_no_such_package")]
-    text = show.text(dict(jobs=[], growth={}, ladder={}, variants={}, skipped={"Nobody": "there_is_no_such_package"}))
+    text = show.text(dict(jobs=[], growth={}, ladder={}, threads=[], variants={}, skipped={"Nobody": "there_is_no_such_package"}))
     assert text == "skipped: Nobody, because there_is_no_such_package is not installed"
 
 
