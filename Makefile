@@ -92,7 +92,7 @@ parallel: $(VENV)/.dev  ## what a second thread and a second Dask worker are wor
 	$(BIN)/python benchmarks/parallel.py
 
 sparse: $(VENV)/.dev  ## a step on a sparse matrix beside its two products; into benchmarks/results
-	$(BIN)/python benchmarks/sparse.py --output benchmarks/results
+	$(BIN)/python benchmarks/sparse_products.py --output benchmarks/results
 
 networks: $(VENV)/.dev  ## the CNN on all of FashionMNIST and the transformer that adds, in full (half an hour at most); into benchmarks/results/networks
 	$(BIN)/python benchmarks/networks.py cnn

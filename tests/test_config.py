@@ -1,5 +1,5 @@
 """nbdev 2 reads settings.ini and nbdev 3 reads pyproject.toml: they must say the same."""
-import configparser, re, tomllib
+import configparser, json, re, sys, tomllib
 from pathlib import Path
 
 import pytest
@@ -95,3 +95,15 @@ def test_the_sites_settings_are_what_nbdev_would_write():
     quarto, config = pytest.importorskip("nbdev.quarto"), pytest.importorskip("nbdev.config").get_config(ROOT)
     values = {k: config[k] for k in ["title", "description", "branch", "git_url", "doc_host", "doc_baseurl"]}
     assert (ROOT / "nbs/nbdev.yml").read_text() == quarto._nbdev_yml.format(doc_path=NBDEV["doc_path"], **values)
+
+
+def test_whoever_runs_the_notebooks_with_nbdev_2_has_what_they_import():
+    "An import that is not indented is not optional"
+    wanted = {"sklearn": "scikit-learn", "IPython": "nbdev", "dask": "dask", "distributed": "dask"}
+    given = re.split(r"[ <=>\[\],]+", INI["dev_requirements"]) + ["numpy", "autodiffnb"]
+    lines = [line for path in sorted((ROOT / "nbs").glob("*.ipynb")) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+             if cell["cell_type"] == "code" for line in "".join(cell["source"]).splitlines()]
+    names = {name.strip().split(".")[0].split(" ")[0] for line in lines if (m := re.match(r"(?:import ([\w., ]+)|from (\w+)[\w.]* import )", line)) for name in (m[1] or m[2]).split(",")}
+    local = {p.stem for folder in ("benchmarks", "tests", "tools") for p in (ROOT / folder).glob("*.py")}
+    assert "xarray" in names
+    assert sorted(n for n in names if n not in sys.stdlib_module_names | local and wanted.get(n, n) not in given) == []
