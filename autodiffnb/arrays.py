@@ -30,12 +30,12 @@ def would_compute(fn, *args, **params):
 
 COMPUTED = {
     np: """kron cross sort sort_complex partition argsort argpartition vander polyval polydiv polyfit poly roots unwrap convolve correlate
-           geomspace histogram_bin_edges trim_zeros array_equal array_equiv digitize lexsort may_share_memory shares_memory array2string array_repr array_str einsum_path""",
+           geomspace histogram_bin_edges trim_zeros array_equal array_equiv digitize lexsort may_share_memory shares_memory array2string array_repr array_str einsum_path in1d""",    # the last one is gone from NumPy 2.4
     np.linalg: "cross det slogdet eigh eigvalsh eig eigvals svdvals cond pinv matrix_rank",
     scimath: "sqrt log log2 log10 logn power arccos arcsin arctanh",
 }
 for module, names in COMPUTED.items():
-    for fn in (getattr(module, name) for name in names.split()): elsewhere.setdefault(fn, {})["dask"] = partial(would_compute, fn)
+    for fn in (getattr(module, name) for name in names.split() if hasattr(module, name)): elsewhere.setdefault(fn, {})["dask"] = partial(would_compute, fn)
 
 # %% ../nbs/27_arrays.ipynb #273ae209
 def other_factor(a, **params):

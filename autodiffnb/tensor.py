@@ -226,7 +226,7 @@ def home(fn) -> str:
     "The module where a reader finds `fn`, as it is usually written; empty if that is not known. (Ufuncs of other libraries do not say.)"
     module = getattr(fn, "__module__", None)
     if module is None: module = next((m for m in ("numpy", *libraries) if getattr(sys.modules.get(m), label(fn), None) is fn), "")
-    return module.replace("numpy", "np", 1)
+    return module.replace("numpy", "np", 1).replace("_scimath_impl", "scimath")    # which is where NumPy 2.0 says that they are
 
 def refusal(fn, why=None) -> TypeError:
     "The error for a NumPy call that can't be differentiated: which one, why, and what to write instead."

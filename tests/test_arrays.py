@@ -98,7 +98,7 @@ def test_float32_stays_float32_on_dask(lazily):
 def test_what_dask_would_compute_is_refused_or_has_another_form(fn, lazily):
     "Dask itself does compute it, if it has it at all: or the entry could go."
     x = RNG.normal(size=(3, 3)) + 3 * np.eye(3)
-    calls = {np.kron: lambda t: np.kron(t, t), np.cross: lambda t: np.cross(t, t), np.linalg.cross: lambda t: np.linalg.cross(t, t), np.partition: lambda t: np.partition(t, 1),
+    calls = {getattr(np, "in1d", None): lambda t: np.in1d(t, t), np.kron: lambda t: np.kron(t, t), np.cross: lambda t: np.cross(t, t), np.linalg.cross: lambda t: np.linalg.cross(t, t), np.partition: lambda t: np.partition(t, 1),
              np.argpartition: lambda t: np.argpartition(t, 1), np.vander: lambda t: np.vander(t[0]), np.polyval: lambda t: np.polyval(t[0], t), np.polydiv: lambda t: np.polydiv(t[0], t[1]),
              np.polyfit: lambda t: np.polyfit(t[0], t[1], 1), np.poly: lambda t: np.poly(t[0]), np.roots: lambda t: np.roots(t[0]), np.convolve: lambda t: np.convolve(t[0], t[1]),
              np.correlate: lambda t: np.correlate(t[0], t[1]), np.geomspace: lambda t: np.geomspace(t[0], t[1]), np.trim_zeros: lambda t: np.trim_zeros(t[0]), np.array_equal: lambda t: np.array_equal(t, t),

@@ -15,6 +15,7 @@ NUMBERED = sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))
 @pytest.mark.parametrize("path", NUMBERED, ids=lambda p: p.stem)
 def test_the_exercises_of_a_chapter(path):
     found = tools.exercises(path)
+    if path.stem == "27_arrays": pytest.importorskip("xarray", exc_type=ImportError)      # whose pandas wants a newer NumPy than the oldest
     assert 3 <= len(found) <= 5
     res = subprocess.run([sys.executable, ROOT / "tools/exercises.py", path], capture_output=True, text=True)  # a process of its own: lessons file rules
     assert res.returncode == 0, res.stdout + res.stderr

@@ -478,6 +478,7 @@ def numpy_complaint(fn, args, keywords):
     return None
 
 
+@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.3.0", reason="older versions of NumPy refuse other malformed input than the one that ours was held to")
 @pytest.mark.parametrize("part", range(8))
 @settings(EXAMPLES, max_examples=3 * EXAMPLES.max_examples)
 @given(call=numpy_calls())

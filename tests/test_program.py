@@ -13,7 +13,7 @@ import pytest
 import autodiffnb
 from autodiffnb import MLP, Tensor, at, compile, cross_entropy, grad, gradients, hessian, hvp, jvp, log_softmax, logsumexp, value_and_grad
 from autodiffnb.program import LIMIT, Compiled, addresses, flat
-from autodiffnb.tensor import label
+from autodiffnb.tensor import home, label
 
 from cases import table
 
@@ -38,7 +38,7 @@ def drawn(shape, n=4, dtype=np.float64, seed=0):
     return [rng.normal(size=shape).astype(dtype) for _ in range(n)]
 
 
-def name_of(fn): return f"{(getattr(fn, '__module__', None) or 'numpy').removeprefix('numpy.')}.{label(fn)}".removeprefix("numpy.")
+def name_of(fn): return f"{(home(fn) or 'np').removeprefix('np.')}.{label(fn)}".removeprefix("np.")
 
 
 # What looks at its numbers before it decides what to call, or how large a result is, has no program.
@@ -332,7 +332,7 @@ def test_buffers_are_used_again():
     compiled(x)
     tracemalloc.start()
     compiled(x)
-    assert tracemalloc.get_traced_memory()[1] < 10_000
+    assert tracemalloc.get_traced_memory()[1] < 100 * 100 * 8      # no further array; NumPy 2.0 has buffers of its own, of 66 kB
     tracemalloc.stop()
 
 
