@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NUMBERED = sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("path", NUMBERED, ids=lambda p: p.stem)
 def test_the_exercises_of_a_chapter(path):
     found = tools.exercises(path)
