@@ -80,7 +80,7 @@ pytest: $(VENV)/.dev  ## pytest alone; PYTEST_ARGS='-k tensor' to choose
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-long: $(VENV)/.dev  ## pytest at length: a hundred kills of a training run instead of ten, malformed files by the ten thousand, malformed arguments by the hundred thousand
-	$(BIN)/python -m pytest --long $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --long --timeout 3600 $(PYTEST_ARGS)
 
 nbdev2: $(VENV2)/.dev  ## the notebooks, with nbdev 2 in an environment of its own
 	$(VENV2)/bin/nbdev_test

@@ -215,6 +215,7 @@ def test_scatter_on_a_device_is_numpys(index):
     np.testing.assert_allclose(y.held, scatter_numpy(g, index, (4, 3)), rtol=1e-15)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("index", INDICES, ids=str)
 @pytest.mark.parametrize("put_there, fetched", [(halves, lambda x: x.compute(scheduler="synchronous")), (to_device, Device.get)], ids=["dask", "device"])
 def test_what_is_written_twice_lasts_as_in_numpy(index, put_there, fetched, lazily):

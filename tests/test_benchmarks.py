@@ -11,6 +11,8 @@ sys.path.append(str(BENCHMARKS))  # not in front: no name there may take that of
 
 import jobs, ladder, peers, run, show, worker
 
+pytestmark = pytest.mark.exhaustive
+
 SMALL = dict(softmax=dict(n=5), mlp=dict(n=4), contraction=dict(d=3, j=2), chain=dict(n=20), hvp=dict(n=6), epoch=dict(n=10, size=4), elements=dict(n=50))
 OURS = [(v.name, kind) for v in peers.VARIANTS if not v.packages for kind in peers.load(v)[1]]
 

@@ -13,6 +13,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,8 +50,8 @@ def lonely(monkeypatch, tmp_path):
         assert self.family == getattr(socket, "AF_UNIX", None) or address[0] == "127.0.0.1", f"a test tried to reach {address}"
         return real(self, address)
     monkeypatch.setattr(socket.socket, "connect", connect)
-    pooch_core = pytest.importorskip("pooch.core")
-    monkeypatch.setattr(pooch_core.time, "sleep", lambda seconds: None)
+    # pooch's name, not time.sleep itself: a library that is first imported meanwhile would keep the sleepless one for good
+    monkeypatch.setattr(pytest.importorskip("pooch.core"), "time", SimpleNamespace(sleep=lambda seconds: None))
     return cache
 
 @pytest.fixture

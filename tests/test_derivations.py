@@ -191,6 +191,7 @@ def check_tex(d):
 CASES = [(fn, k) for fn, cases in table.items() for k, c in enumerate(cases) if all(np.prod(s) for s in c.shapes)]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("fn, k", CASES, ids=lambda v: f"{home(v)}.{label(v)}" if callable(v) else str(v))
 def test_the_printed_formula_of_every_case_is_the_adjoint(fn, k):
     "The formula as it is printed, evaluated in loops, against the sweep and against differences."

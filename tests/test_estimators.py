@@ -34,6 +34,7 @@ X, y = blobs()
 
 # ---------------------------------------------------------------- scikit-learn's opinion
 
+@pytest.mark.exhaustive
 @quiet
 @pytest.mark.parametrize("estimator", [SoftmaxClassifier(), SoftmaxClassifier(alpha=0.1, class_weight="balanced"), MLPClassifier(),
                                        MLPClassifier((8, 8), solver="sgd", learning_rate_init=0.02, batch_size=16, random_state=0)], ids=["linear", "linear balanced", "network", "network sgd"])

@@ -8,11 +8,12 @@ import exercises as tools  # tools/exercises.py
 import notebooks
 from autodiffnb import check_answer
 
+pytestmark = pytest.mark.exhaustive
+
 ROOT = Path(__file__).resolve().parent.parent
 NUMBERED = sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize("path", NUMBERED, ids=lambda p: p.stem)
 def test_the_exercises_of_a_chapter(path):
     found = tools.exercises(path)

@@ -88,6 +88,7 @@ def killing_child(work):
     try: work(); os._exit(0)
     except BaseException: os._exit(1)
 
+@pytest.mark.exhaustive
 @posix
 def test_killed_at_every_line_of_saving(tmp_path):
     path, old, new = tmp_path / "run.npz", net(), net(seed=1)
@@ -335,6 +336,7 @@ def test_looking_for_nan_takes_no_second_copy():
 
 # ---------------------------------------------------------------- ten thousand steps
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("compiled", [False, True])
 def test_memory_is_flat_over_ten_thousand_steps(compiled):
     "The collector of cycles finds nothing, since what a step makes goes by itself; and neither the number of objects nor the memory of the process grows by more than the diary's 200 lines"

@@ -412,6 +412,7 @@ def nothing_is_left():
     assert np.geterr() == errors and tensor.record is record and backward.sweep is transforms.sweep
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", CASES)
 @EXAMPLES
 @given(data=st.data())

@@ -285,6 +285,7 @@ def test_rebuilding_a_matrix_from_its_singular_values_is_the_identity(shape, dty
     np.testing.assert_allclose(gradient(rebuild, a, g=g), g, atol=1e-9)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("shape", [(1, 1), (3, 3), (4, 2), (2, 4), (9, 2), (2, 9), (1, 3), (2, 2, 3)])
 @pytest.mark.parametrize("full", [True, False])
 def test_complex_singular_vectors_turn_as_those_that_numpy_returns(shape, full):

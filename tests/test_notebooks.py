@@ -6,6 +6,8 @@ import pytest
 
 import notebooks as tools  # tools/notebooks.py
 
+pytestmark = pytest.mark.exhaustive
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
 NUMBERED = [p for p in NOTEBOOKS if p.name[0].isdigit()]

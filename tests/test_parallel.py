@@ -330,28 +330,31 @@ def multiprocessing_child():
     return multiprocessing.parent_process() is not None
 
 EIGHT = ad.split_rows(X, LABELS, shards=8)
-needs_kill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is of POSIX")
+def needs_kill(test): return pytest.mark.exhaustive(pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is of POSIX")(test))
 
 
-@pytest.fixture(scope="module")
-def start():
-    "A function that starts a cluster of processes and gives it with its client; all are closed at the end"
+@contextlib.contextmanager
+def clusters():
+    "A function that starts a cluster of processes and gives it with its client; all that it started are closed at the end"
     distributed = pytest.importorskip("distributed")
     import dask
-    opened = []
-    def start(n=2, threads=1, **config):
-        with dask.config.set({"distributed.comm.timeouts.connect": "5s", **config}):
-            cluster = distributed.LocalCluster(n_workers=n, threads_per_worker=threads, dashboard_address=":0", silence_logs=50)
-            opened.extend([client := distributed.Client(cluster), cluster])
-        return cluster, client
-    # a LocalCluster gives up a worker that is being started again for the second time when 15 s have passed since the first;
-    # and of several clients that are closed in any order one leaves its scheduler behind, for every test that comes after
-    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1h", "scheduler": None}):
+    with contextlib.ExitStack() as opened:
+        # a LocalCluster gives up a worker that is being started again for the second time when 15 s have passed since the first;
+        # and of several clients that are closed in any order one leaves its scheduler behind, for every test that comes after
+        opened.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "1h", "scheduler": None}))
+        def start(n=2, threads=1, **config):
+            with dask.config.set({"distributed.comm.timeouts.connect": "30s", **config}):
+                cluster = opened.enter_context(distributed.LocalCluster(n_workers=n, threads_per_worker=threads, dashboard_address=":0", silence_logs=50))
+                return cluster, opened.enter_context(distributed.Client(cluster))
         yield start
-        for x in opened: x.close()
+
+@pytest.fixture
+def start():
+    with clusters() as start: yield start
 
 @pytest.fixture(scope="module")
-def client(start): return start()[1]
+def client():
+    with clusters() as start: yield start()[1]
 
 def within(seconds, done):
     "Wait until `done()`"
@@ -530,6 +533,7 @@ def test_scattered_shards_cannot_be_made_again(start):
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.exhaustive
 def test_a_cluster_without_workers_is_an_error_in_time(start):
     cluster, client = start(1)
     step = ad.data_parallel(price, client, timeout=2)
@@ -544,6 +548,7 @@ def test_a_cluster_without_workers_is_an_error_in_time(start):
     assert bits(step(PARAMS, EIGHT)) == bits(ad.data_parallel(price)(PARAMS, EIGHT))
 
 
+@pytest.mark.exhaustive
 def test_a_worker_that_joins_gets_its_share(start):
     cluster, client = start(1)
     step = ad.data_parallel(price, client)
@@ -604,6 +609,7 @@ def very_slow(p, X, t):
 
 def keys(x): return {k: keys(v) for k, v in x.items()} if isinstance(x, dict) else None
 
+@pytest.mark.exhaustive
 def test_the_benchmark_runs_and_stored_results_have_its_form(tmp_path):
     "What it measures is no test, but what it counts is"
     pytest.importorskip("distributed")

@@ -130,6 +130,7 @@ NAMES = "erf erfc erfi erfcx dawsn ndtr log_ndtr erfinv expit log_expit logit ga
 NAMES = [n for group in NAMES.split("|") for n in ([group] if " of " in group or " at " in group else group.split())]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", NAMES)
 def test_four_orders_against_thirty_digits(name):
     mp, table = reference()

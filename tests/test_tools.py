@@ -9,6 +9,8 @@ from PIL import Image
 
 import notebooks, readme
 
+pytestmark = pytest.mark.exhaustive
+
 ROOT = Path(__file__).resolve().parent.parent
 
 LESSON = ["# A lesson", "import sys\nimport numpy as np", "print('two'); print('lines')\nnp.arange(3) * 2",
