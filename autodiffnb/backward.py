@@ -6,13 +6,12 @@ Docs: https://autodiffnb.github.io/autodiffnb/backward.html.md"""
 
 # %% ../nbs/01_backward.ipynb #69344811
 from __future__ import annotations
-from operator import attrgetter
 from typing import Any, Iterable
 import numpy as np
-from .tensor import Tensor, as_arrays, label, made_by, method, node as make_node, on_numbers, rules, topological_order, unknown
+from .tensor import Tensor, as_arrays, by_order, label, made_by, method, node as make_node, on_numbers, rules, topological_order, unknown
 
 # %% auto #0
-__all__ = ['NUMPY_NUMBER', 'PYTHON_NUMBERS', 'ONE', 'ONE_KIND', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'whole',
+__all__ = ['NUMPY_NUMBER', 'FLOATING', 'ONE', 'ONE_KIND', 'sum_to', 'conform', 'recast', 'path_between', 'sweep', 'whole',
            'plain_call', 'recorded_call', 'rule_of', 'explained', 'seed', 'own', 'gradients', 'backward',
            'stop_gradient']
 
@@ -51,7 +50,7 @@ def path_between(
 ) -> list[Tensor]: # arguments before results; empty if `output` depends on no input
     "The nodes through which `output` depends on `inputs`."
     matters, path = set(inputs), []
-    for t in topological_order(output, first=min(map(attrgetter("order"), matters), default=0)):
+    for t in topological_order(output, first=min(map(by_order, matters), default=0)):
         if t not in matters:
             for i in t.places:
                 if t.args[i] in matters: break
@@ -88,15 +87,15 @@ def sweep(
 def whole(n): return np.int64(n) if abs(n) < 2**20 else np.float64(n)    # powers of a large one would not fit
 
 NUMPY_NUMBER = {int: whole, float: np.float64, complex: np.complex128}    # by the type of a Python number
-PYTHON_NUMBERS = {float, complex}
+FLOATING = {float, complex}
 
 def plain_call(t, rule):
     "The plain result and arguments of the call that made `t`, as its rule wants them."
     args = t.values
     if t.fn in on_numbers: return t.value, args
-    if type(t.value) in PYTHON_NUMBERS: args = [NUMPY_NUMBER[type(a)](a) if type(a) in NUMPY_NUMBER else a for a in args]
-    elif not rule.broadcasts and not PYTHON_NUMBERS.isdisjoint(map(type, args)):
-        args = [np.asarray(a) if type(a) in PYTHON_NUMBERS else a for a in args]
+    if type(t.value) in FLOATING: args = [NUMPY_NUMBER[type(a)](a) if type(a) in NUMPY_NUMBER else a for a in args]
+    elif not rule.broadcasts and not FLOATING.isdisjoint(map(type, args)):
+        args = [np.asarray(a) if type(a) in FLOATING else a for a in args]
     return ((t.value, *t.kept) if t.kept else t.value), args
 
 # %% ../nbs/01_backward.ipynb #dfd38332

@@ -46,13 +46,13 @@ __all__ = ['APART', 'MIDDLE', 'RADIUS', 'CREATES', 'TRUTH', 'SUM', 'SIGN', 'EACH
            'by_letters', 'dot_letters', 'inner_letters', 'stacked', 'product_letters', 'matmul_letters', 'flat_only',
            'is_number', 'whole', 'given_whole', 'entry_by_entry', 'as_diagonal', 'written_out', 'bare_settings',
            'setting_in_code', 'setting', 'raised', 'whole_transpose', 'whole_product', 'triangle', 'whole_where',
-           'whole_item', 'same_numbers', 'whole_reshape', 'whole_broadcast', 'mean_square', 'chosen_price', 'meant',
-           'made_of', 'key_of', 'Graph', 'names_for', 'has_layout', 'shapes_to_try', 'random_arrays', 'SeveralResults',
-           'adjoint_exists', 'rule_names', 'argument_names', 'named_arguments', 'tex_of_name', 'plain_names',
-           'Formulas', 'RuleDerivation', 'aligned', 'in_digits', 'agreement', 'array_tex', 'in_matrices', 'formula',
-           'bar', 'difference_proof', 'with_labels', 'chosen_arrays', 'constants_of', 'arguments', 'letters_for',
-           'Record', 'recorded', 'symbols_for', 'styles_for', 'rule_derivation', 'picture_of', 'full_name', 'title_of',
-           'Derivations', 'result_of', 'derivation']
+           'whole_item', 'same_numbers', 'whole_reshape', 'whole_broadcast', 'mean_square', 'chosen_price',
+           'per_observation', 'meant', 'made_of', 'key_of', 'Graph', 'names_for', 'has_layout', 'shapes_to_try',
+           'random_arrays', 'SeveralResults', 'adjoint_exists', 'rule_names', 'argument_names', 'named_arguments',
+           'tex_of_name', 'plain_names', 'Formulas', 'RuleDerivation', 'aligned', 'in_digits', 'agreement', 'array_tex',
+           'in_matrices', 'formula', 'bar', 'difference_proof', 'with_labels', 'chosen_arrays', 'constants_of',
+           'arguments', 'letters_for', 'Record', 'recorded', 'symbols_for', 'styles_for', 'rule_derivation',
+           'picture_of', 'full_name', 'title_of', 'Derivations', 'result_of', 'derivation']
 
 # %% ../nbs/18_derivations.ipynb #f1b8ddbc
 class Factor(NamedTuple):
@@ -1125,13 +1125,14 @@ def mean_square(x, axis=None, keepdims=False, ddof=0):
 
 def chosen_price(z, o, axis, reduction):
     "Cross-entropy, in other words."
-    price = -np.sum(np.where(o, log_softmax(z, axis), 0), axis=axis if reduction == "none" else None)
-    return price / (math.prod(z.shape) // z.shape[axis]) if reduction == "mean" else price
+    return per_observation(-np.sum(np.where(o, log_softmax(z, axis), 0), axis=axis if reduction == "none" else None), z, axis, reduction)
+
+def per_observation(total, z, axis, reduction): return total / loss.divisor(z.shape, axis, reduction) if reduction == "mean" else total
 
 MEANING |= {softmax: lambda z, axis=-1: np.exp(z) / np.sum(np.exp(z), axis=axis, keepdims=True),
            logsumexp: lambda z, axis=-1, keepdims=False: np.log(np.sum(np.exp(z), axis=axis, keepdims=keepdims)),
            log_softmax: lambda z, axis=-1: z - np.log(np.sum(np.exp(z), axis=axis, keepdims=True)),
-           loss.label_cross_entropy: chosen_price, loss.excess: lambda z, o, axis, reduction: softmax(z, axis) - o,
+           loss.label_cross_entropy: chosen_price, loss.excess: lambda z, o, axis, reduction: per_observation(softmax(z, axis) - o, z, axis, reduction),
            np.var: mean_square, np.std: lambda x, **params: np.sqrt(mean_square(x, **params))}
 
 def meant(w: Writer, x, call):

@@ -20,12 +20,12 @@ import numpy as np
 # %% auto #0
 __all__ = ['MISLEADING', 'ADVICE', 'never_leaves', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules',
            'entries', 'constants', 'creators', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers',
-           'HOST', 'ways', 'PLAIN', 'BOTH', 'FIRST', 'SECOND', 'LOSSY', 'OF_SCIPY', 'library', 'is_misleading',
-           'misleading', 'leaf_value', 'Tensor', 'method', 'split', 'node', 'record', 'unknown', 'misfit',
-           'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home', 'refusal', 'raw', 'as_array',
-           'as_arrays', 'kin', 'apply', 'newcomers', 'flattened', 'unusual', 'operator', 'numpy_method', 'brief',
-           'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller', 'lossy', 'error_of', 'item',
-           'unanswered', 'check_answer', 'with_rule']
+           'HOST', 'ways', 'PLAIN', 'BOTH', 'FIRST', 'SECOND', 'by_order', 'LOSSY', 'OF_SCIPY', 'library',
+           'is_misleading', 'misleading', 'leaf_value', 'Tensor', 'method', 'split', 'node', 'record', 'unknown',
+           'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home', 'refusal', 'raw',
+           'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'flattened', 'unusual', 'operator', 'numpy_method',
+           'brief', 'made_by', 'topological_order', 'ancestors', 'primitive', 'several', 'caller', 'lossy', 'error_of',
+           'item', 'unanswered', 'check_answer', 'with_rule']
 
 # %% ../nbs/00_tensor.ipynb #10d43782
 MISLEADING = (np.matrix, np.ma.MaskedArray)
@@ -380,6 +380,8 @@ def _repr_html_(self):
     return f"<table><caption style='text-align:left'>Tensor</caption>{cells}</table>"
 
 # %% ../nbs/00_tensor.ipynb #31fc67f6
+by_order = attrgetter("order")
+
 def topological_order(
     output: Tensor, # the node to start from
     first: int = -1, # leave out whatever has a lower number
@@ -388,12 +390,14 @@ def topological_order(
     if not isinstance(output, Tensor): raise TypeError(f"output: expected a Tensor, got {type(output).__name__}")
     found, nodes = {output}, [output]
     for t in nodes:
+        args = t.args
         for i in t.places:
-            a = t.args[i]
+            a = args[i]
             if a not in found and a.order >= first:
                 found.add(a)
                 nodes.append(a)
-    return sorted(nodes, key=attrgetter("order"))
+    nodes.sort(key=by_order)
+    return nodes
 
 def ancestors(output: Tensor) -> list[Tensor]:
     "Every Tensor that `output` was made from, in the order in which they were made."
@@ -413,11 +417,9 @@ class primitive:
     def __call__(self, *args, **params):
         for v in params.values():
             if isinstance(v, Tensor): return self.by_position(args, params)
-        for a in args:
-            if isinstance(a, Tensor): break
-        else: return self.fn(*args, **params)
-        if self.forward is None: return record(self, args, params)
-        parts = values, _ = split(args)
+        parts = values, places = split(args)
+        if not places: return self.fn(*args, **params)
+        if self.forward is None: return record(self, args, params, parts)
         value, *kept = self.forward(*values, **params)
         return node(value, self, args, params, kept, parts)
 

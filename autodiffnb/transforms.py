@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterable
 import numpy as np
 from . import reduction, shaping  # file the rules that adjoints of any shape need
 from .contraction import LETTERS, contraction_axes, dot_axes, inner_axes
-from .loss import excess, label_cross_entropy, observations
+from .loss import excess, label_cross_entropy
 from .softmax import log_softmax, logsumexp, softmax
 from .backward import conform, explained, own, path_between, plain_call, recorded_call, rule_of, seed, stop_gradient as plain, sweep
 from .check import DEEPEST, expect_function, other_pushes, parts, positions, tree_build, tree_leaves, tree_map
@@ -385,7 +385,7 @@ defjvp(np.where, None, lambda v, y, c, a, b: np.where(c, v, 0), lambda v, y, c, 
 defjvp(logsumexp, lambda v, y, z, axis=-1, keepdims=False: np.sum(v * softmax(z, axis), axis=axis, keepdims=keepdims))
 defjvp(log_softmax, lambda v, y, z, axis=-1: v - np.sum(v * y[1], axis=axis, keepdims=True))
 defjvp(label_cross_entropy, lambda v, y, logits, o, axis, reduction:
-    np.sum(v * y[1], axis=axis if reduction == "none" else None) / (observations(logits.shape, axis) if reduction == "mean" else 1))
+    np.sum(v * y[1], axis=axis if reduction == "none" else None))
 
 # %% ../nbs/09_transforms.ipynb #e87b3bc1
 class Batch(np.lib.mixins.NDArrayOperatorsMixin):

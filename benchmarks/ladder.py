@@ -18,7 +18,7 @@ def steps(n):
     import numpy as np
     from autodiffnb import Tensor, cross_entropy, gradients
     from autodiffnb.backward import path_between, seed, sum_to, sweep
-    from autodiffnb.loss import checked_one_hot, one_hot, price_and_excess, share
+    from autodiffnb.loss import checked_one_hot, one_hot, price_and_excess
     from jobs import LR, data_of, descend, loss_and_adjoint
     data = data_of("softmax", dict(n=n))
     X, labels, start = data["X"], data["labels"], data["params"]
@@ -41,9 +41,7 @@ def steps(n):
     def plain(f): f.recorded = False; return f
     def taped(f): f.recorded = True; return f
 
-    def back(excess, shape):
-        g = excess * share(np.float32(1), shape, -1, "mean")
-        return X.T @ g, sum_to(g, (10,))
+    def back(excess): return X.T @ excess, sum_to(excess, (10,))
 
     @rung("by hand, in place")
     @plain
@@ -58,21 +56,21 @@ def steps(n):
     def _(W, b):
         z = X @ W + b
         loss, excess = price_and_excess(z, one_hot(labels, z.shape, -1), -1, "mean")
-        return loss, back(excess, z.shape)
+        return loss, back(excess)
 
     @rung("+ the check of the labels")
     @plain
     def _(W, b):
         z = X @ W + b
         loss, excess = price_and_excess(z, checked_one_hot(labels, z.shape, -1), -1, "mean")
-        return loss, back(excess, z.shape)
+        return loss, back(excess)
 
     @rung("+ recording")
     @taped
     def _(W, b):
         z = X @ W + b
         loss = cross_entropy(z, labels)
-        return loss.value, back(loss.kept[0], z.shape)
+        return loss.value, back(loss.kept[0])
 
     @rung("+ the path")
     @taped
@@ -80,7 +78,7 @@ def steps(n):
         z = X @ W + b
         loss = cross_entropy(z, labels)
         path_between((W, b), loss)
-        return loss.value, back(loss.kept[0], z.shape)
+        return loss.value, back(loss.kept[0])
 
     @rung("+ the sweep")
     @taped
