@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,6 +54,11 @@ def lonely(monkeypatch, tmp_path):
     # pooch's name, not time.sleep itself: a library that is first imported meanwhile would keep the sleepless one for good
     monkeypatch.setattr(pytest.importorskip("pooch.core"), "time", SimpleNamespace(sleep=lambda seconds: None))
     return cache
+
+def test_nobody_but_pooch_does_without_waiting():
+    began = time.monotonic()
+    sys.modules["pooch.core"].time.sleep(60)
+    assert time.monotonic() - began < 10 and type(time.sleep) is type(len)      # the clock's own, written in C
 
 @pytest.fixture
 def contents(monkeypatch):
