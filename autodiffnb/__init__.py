@@ -6,7 +6,7 @@ from autodiffnb.backward import gradients, stop_gradient
 from autodiffnb.check import check_grads
 from autodiffnb import elementwise, reduction, shaping  # file their rules
 from autodiffnb.shaping import at
-from autodiffnb.contraction import tensorcontract
+from autodiffnb.contraction import linear, tensorcontract
 from autodiffnb.softmax import log_softmax, logsumexp, softmax
 from autodiffnb.loss import accuracy, cross_entropy, nll
 from autodiffnb.transforms import defjvp, elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp

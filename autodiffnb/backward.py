@@ -28,7 +28,7 @@ def sum_to(g, shape: tuple[int, ...]):
 # %% ../nbs/01_backward.ipynb #e74ca97b
 def conform(g, x, broadcasts: bool = True):
     "The adjoint `g` with the shape, dtype and realness of the argument `x`, whose numbers are not looked at."
-    if type(g) is type(x) is float or type(g) is np.ndarray is type(x) and g.dtype is x.dtype and g.shape == x.shape: return g
+    if type(g) is type(x) is float: return g
     if g is None: raise TypeError("a vjp returned None; is its return missing?")
     shape, dtype = getattr(x, "shape", ()), getattr(x, "dtype", None) or type(x)
     if getattr(g, "shape", ()) != shape:
@@ -154,9 +154,12 @@ def gradients(
     create_graph: bool = False, # record the sweep, so that the results are Tensors and can be differentiated again
 ) -> Any: # arrays of the inputs' shapes and dtypes, in the same list, tuple or dict
     "The derivative of `output`, or of the sum of `g * output`, with respect to each input."
-    if isinstance(inputs, Tensor): return gradients(output, [inputs], g, create_graph)[0]
-    if isinstance(inputs, dict): return dict(zip(inputs, gradients(output, list(inputs.values()), g, create_graph)))
-    if not isinstance(inputs, (list, tuple)): raise TypeError(f"inputs: expected a Tensor, or a list, tuple or dict of them; got {type(inputs).__name__}")
+    if type(inputs) is not list:
+        if isinstance(inputs, Tensor): return gradients(output, [inputs], g, create_graph)[0]
+        if isinstance(inputs, dict): return dict(zip(inputs, gradients(output, list(inputs.values()), g, create_graph)))
+        if not isinstance(inputs, (list, tuple)): raise TypeError(f"inputs: expected a Tensor, or a list, tuple or dict of them; got {type(inputs).__name__}")
+        grads = gradients(output, list(inputs), g, create_graph)
+        return type(inputs)._make(grads) if hasattr(inputs, "_make") else type(inputs)(grads)
     if not isinstance(output, (Tensor, int, float, complex)) and not hasattr(output, "dtype"):
         raise TypeError(f"output: expected a Tensor or a constant, got {type(output).__name__}")
     for i, t in enumerate(inputs):
@@ -166,7 +169,7 @@ def gradients(
         adjoints = sweep(path, start, inputs, recorded=create_graph)
     grads = [adjoints[t] if t in adjoints else type(t.value)(0) if type(t.value) in (float, complex) else np.zeros_like(t.value) for t in inputs]
     if not create_graph: own(grads, g)
-    return type(inputs)._make(grads) if hasattr(inputs, "_make") else type(inputs)(grads)
+    return grads
 
 # %% ../nbs/01_backward.ipynb #3239d80c
 @method

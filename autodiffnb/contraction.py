@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from . import elementwise, reduction, shaping
 from .shaping import inverse_permutation
-from .tensor import NOTHING, Tensor, as_array, constants, defvjp, entries, implements, raw, record, refusal
+from .tensor import NOTHING, Tensor, as_array, as_arrays, constants, defvjp, entries, implements, primitive, raw, record, refusal
 
 # %% auto #0
 __all__ = ['LETTERS', 'young', 'surviving', 'WayBack', 'ways_back', 'back_to_A', 'back_to_B', 'axis_pairs', 'contraction_axes',
            'as_operand', 'tensorcontract', 'record_tensordot', 'dot_axes', 'inner_axes', 'entry_of_two', 'transposed',
-           'column', 'row', 'is_narrow', 'matmul_back_to_A', 'matmul_back_to_B', 'as_letters', 'einsum_call',
+           'column', 'row', 'is_narrow', 'matmul_back_to_A', 'matmul_back_to_B', 'linear', 'as_letters', 'einsum_call',
            'explicit', 'letter_lengths', 'checked_subscripts', 'record_einsum', 'EinsumBack', 'einsum_way_back',
            'delta', 'einsum_back', 'split_pairs', 'kron_back_to_a', 'kron_back_to_b']
 
@@ -162,11 +162,11 @@ def row(x):
 # %% ../nbs/06_contraction.ipynb #d151ebc2
 def is_narrow(Q, A) -> bool:
     "Has `Q` so many fewer columns than `A`, and are there so many products, that `Q.T @ A` is the quicker way to the transpose of `A.T @ Q`?"
-    return A.shape[1] > 16 * Q.shape[1] and A.size * Q.shape[1] > 1_000_000
+    return A.size * Q.shape[1] > 1_000_000 and A.shape[1] > 16 * Q.shape[1]
 
 def matmul_back_to_A(Q, C, A, B):
     "The adjoint of A in `A @ B`, for each of the cases that `np.matmul` knows."
-    if A.ndim == B.ndim == 2: return np.matmul(Q, B.T)
+    if A.ndim == B.ndim == 2: return Q @ B.T
     if B.ndim == 1: return np.tensordot(Q, B, ((), ()))
     if A.ndim > 2: return np.matmul(Q, transposed(B))
     rows = range(Q.ndim - A.ndim, Q.ndim - 1)       # the axis of Q that A's rows are on; none if A is a vector
@@ -174,12 +174,30 @@ def matmul_back_to_A(Q, C, A, B):
 
 def matmul_back_to_B(Q, C, A, B):
     "The adjoint of B in `A @ B`, for each of the cases that `np.matmul` knows."
-    if A.ndim == B.ndim == 2: return np.matmul(Q.T, A).T if is_narrow(Q, A) else np.matmul(A.T, Q)
+    if A.ndim == B.ndim == 2: return (Q.T @ A).T if is_narrow(Q, A) else A.T @ Q
     if A.ndim > 1 and B.ndim > 2: return np.matmul(transposed(A), Q)
     if B.ndim > 2: return column(A) * row(Q)
     return np.tensordot(A, Q, (tuple(range(A.ndim - 1)), tuple(range(A.ndim - 1))))
 
 defvjp(np.matmul, matmul_back_to_A, matmul_back_to_B)
+
+# %% ../nbs/06_contraction.ipynb #linear02
+@primitive
+def linear(
+    x: Any, # a vector, a matrix, or a stack of matrices, as on the left of `@`
+    W: Any, # on its right: weights, a row for each input and a column for each output
+    b: Any, # biases, of a shape that broadcasts to that of `x @ W`
+) -> Any: # a Tensor if one of them is one; of the shape of `x @ W`
+    "`x @ W + b`, in one node that doesn't keep the product. A `ValueError` names the shapes if these don't fit."
+    x, W, b = as_arrays((x, W, b))
+    product = x @ W
+    y = product + b
+    if y.ndim != product.ndim or y.size > product.size: raise ValueError(f"b: expected a shape that broadcasts to {product.shape}, that of x @ W; got {np.shape(b)}")
+    return y
+
+defvjp(linear, lambda Q, Y, x, W, b: matmul_back_to_A(Q, Y, x, as_operand(W)),
+               lambda Q, Y, x, W, b: matmul_back_to_B(Q, Y, as_operand(x), W),
+               lambda Q, Y, x, W, b: Q, broadcasts=True)
 
 # %% ../nbs/06_contraction.ipynb #d1a427f0
 LETTERS = "".join(sorted(ascii_letters))     # A to Z, then a to z: the order in which NumPy numbers them

@@ -13,7 +13,8 @@ from functools import reduce
 from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from . import contraction, elementwise, reduction, shaping  # file their rules
+from . import elementwise, reduction, shaping  # file their rules
+from .contraction import linear
 from .shaping import scatter_add
 from .tensor import Tensor, defvjp, primitive
 from .optimisers import within
@@ -395,4 +396,4 @@ class CNN(Model):
             x = conv(x, params[f"W{i}"], layer.stride, "same")
             if layer.pool > 1: x = max_pool(x, layer.pool)
             x = relu(x + params[f"b{i}"])
-        return np.reshape(x, (x.shape[0], math.prod(x.shape[1:]))) @ params[f"W{i + 1}"] + params[f"b{i + 1}"]
+        return linear(np.reshape(x, (x.shape[0], math.prod(x.shape[1:]))), params[f"W{i + 1}"], params[f"b{i + 1}"])

@@ -20,7 +20,7 @@ import math
 import numpy as np
 from . import linalg, loss
 from .backward import gradients
-from .contraction import LETTERS, axis_pairs, contraction_axes, einsum_way_back, explicit, letter_lengths, surviving, tensorcontract, ways_back
+from .contraction import LETTERS, axis_pairs, contraction_axes, einsum_way_back, explicit, letter_lengths, linear, surviving, tensorcontract, ways_back
 from .reduction import cast, kept_shape
 from .shaping import getitem, index_parts, inverse_permutation, join, pile, scatter_add
 from .softmax import log_softmax, logsumexp, softmax
@@ -1133,7 +1133,7 @@ MEANING |= {softmax: lambda z, axis=-1: np.exp(z) / np.sum(np.exp(z), axis=axis,
            logsumexp: lambda z, axis=-1, keepdims=False: np.log(np.sum(np.exp(z), axis=axis, keepdims=keepdims)),
            log_softmax: lambda z, axis=-1: z - np.log(np.sum(np.exp(z), axis=axis, keepdims=True)),
            loss.label_cross_entropy: chosen_price, loss.excess: lambda z, o, axis, reduction: per_observation(softmax(z, axis) - o, z, axis, reduction),
-           np.var: mean_square, np.std: lambda x, **params: np.sqrt(mean_square(x, **params))}
+           linear: lambda x, W, b: x @ W + b, np.var: mean_square, np.std: lambda x, **params: np.sqrt(mean_square(x, **params))}
 
 def meant(w: Writer, x, call):
     "What the call that made `x` means, as a graph."
@@ -1220,7 +1220,7 @@ def has_layout(fn) -> bool: return fn in LAYOUT or fn in MEANING or (isinstance(
 
 # %% ../nbs/18_derivations.ipynb #fbc5502e
 FIRST = {np.matmul: [(2, 3), (3, 4)], np.dot: [(2, 3), (3, 4)], np.inner: [(2, 3), (4, 3)], np.outer: [(3,), (4,)], np.vdot: [(3,), (3,)],
-         np.kron: [(2, 2), (2, 3)], np.linalg.solve: [(3, 3), (3, 2)],
+         np.kron: [(2, 2), (2, 3)], linear: [(2, 3), (3, 4), (4,)], np.linalg.solve: [(3, 3), (3, 2)],
          **{fn: [(4,), (4,)] for fn in (np.maximum, np.minimum, np.fmax, np.fmin)}}      # each has its turn
 FIRST |= {getattr(np, name): shapes for name, shapes in dict(vecdot=[(3,), (3,)], matvec=[(2, 3), (3,)], vecmat=[(2,), (2, 3)]).items() if hasattr(np, name)}
 

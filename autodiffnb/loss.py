@@ -19,15 +19,15 @@ from .tensor import MISLEADING, Tensor, defvjp, misleading, primitive, raw, unkn
 
 # %% ../nbs/08_loss.ipynb #6dcc867b
 @lru_cache(256)
-def class_axis(shape: tuple[int, ...], axis: int) -> tuple[np.ndarray, tuple[int, ...]]:
-    "The class numbers, on a first axis before those of the labels of logits of this `shape`; and the transpose that brings that axis to its place."
+def class_axis(shape: tuple[int, ...], axis: int) -> tuple[tuple[int, ...], np.ndarray, tuple[int, ...]]:
+    "For logits of this `shape`: the shape of their labels; the class numbers, on a first axis before those of the labels; and the transpose that brings that axis to its place."
     k, classes = axis % len(shape), np.arange(shape[axis]).reshape(-1, *[1] * (len(shape) - 1))
     classes.flags.writeable = False
-    return classes, (*range(1, k + 1), 0, *range(k + 1, len(shape)))
+    return shape[:k] + shape[k + 1:], classes, (*range(1, k + 1), 0, *range(k + 1, len(shape)))
 
 def one_hot(labels, shape, axis):
     "Where an array of this `shape`, with the classes on `axis`, has the entries of the true classes: an array of booleans."
-    classes, axes = class_axis(shape, axis)
+    _, classes, axes = class_axis(shape, axis)
     return (labels == (classes if isinstance(labels, np.ndarray) else np.arange(shape[axis], like=labels).reshape(classes.shape))).transpose(axes)
 
 # %% ../nbs/08_loss.ipynb #b2c5617f
@@ -76,7 +76,7 @@ defvjp(label_cross_entropy, lambda g, y, logits, o, axis, reduction: times(np.ex
 def checked_one_hot(labels, shape, axis):
     "The one-hot array of `labels` for logits of this `shape`, or an error that says what is wrong with them and where."
     if not isinstance(axis, (int, np.integer)) or not -len(shape) <= axis < len(shape): raise ValueError(f"axis: expected an axis of the logits, whose shape is {shape}; got {axis}")
-    rest = shape[:axis % len(shape)] + shape[axis % len(shape) + 1:]
+    rest = class_axis(shape, axis)[0]
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels: expected integers of shape {rest}, or probabilities of shape {shape}; got {labels.dtype} of shape {labels.shape}")
     if labels.shape != rest: raise ValueError(f"labels: expected shape {rest}, that of the logits {shape} without axis {axis}; got {labels.shape}{unknown(rest, labels.shape)}")

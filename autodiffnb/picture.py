@@ -17,6 +17,7 @@ import json, re
 import numpy as np
 from .tensor import NOTHING, Tensor, _repr_html_ as facts, brief, label, made_by, method, node, raw, topological_order
 from .backward import conform, explained, gradients, plain_call, recorded_call, rule_of, seed
+from .contraction import linear
 
 # %% auto #0
 __all__ = ['WIDTH', 'DPI', 'SMALL', 'LETTERS', 'SPLITS', 'BEST', 'COLOURS', 'WIDEST', 'ARGS', 'FEW', 'LETTER', 'LINE', 'PAD',
@@ -793,6 +794,7 @@ FORMS = {   # function: (its binding, its arguments' bindings, LaTeX, MathML)
     np.negative:  (1, (2,),   "-{}",                 "<mo>−</mo>{}"),
     np.multiply:  (2, (2, 2), r"{} \cdot {}",        "{}<mo>·</mo>{}"),
     np.matmul:    (2, (3, 3), r"{}\,{}",             '{}<mspace width=".2em"/>{}'),
+    linear:       (1, (3, 3, 1), r"{}\,{} + {}",     '{}<mspace width=".2em"/>{}<mo>+</mo>{}'),
     np.divide:    (4, (0, 0), r"\frac{{{}}}{{{}}}",  "<mfrac>{}{}</mfrac>"),
     np.power:     (3, (4, 0), "{}^{{{}}}",           "<msup>{}{}</msup>"),
     np.square:    (3, (4,),   "{}^2",                "<msup>{}<mn>2</mn></msup>"),

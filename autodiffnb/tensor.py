@@ -147,7 +147,7 @@ def unknown(*shapes):
 def misfit(error, fn, values):
     "`error` with the name of the function and the shapes of its arguments: in front, or as a note where the error is of a kind of its own."
     shapes = [v.shape for v in values if hasattr(v, "shape")]
-    where = f"{label(fn)} of shapes {' and '.join(map(str, shapes))}"
+    where = label(fn) + f" of shapes {' and '.join(map(str, shapes))}" * bool(shapes)
     if type(error) is ValueError: return ValueError(f"{where}: {error}{unknown(*shapes)}")
     error.add_note(f"in {where}")
     return error
@@ -415,8 +415,7 @@ class primitive:
         update_wrapper(self, fn).__module__ = getattr(fn, "__module__", None)    # ufuncs of NumPy 2.0 have none
 
     def __call__(self, *args, **params):
-        for v in params.values():
-            if isinstance(v, Tensor): return self.by_position(args, params)
+        if params and any(isinstance(v, Tensor) for v in params.values()): return self.by_position(args, params)
         parts = values, places = split(args)
         if not places: return self.fn(*args, **params)
         if self.forward is None: return record(self, args, params, parts)

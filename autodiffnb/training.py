@@ -29,8 +29,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import contraction, elementwise, shaping  # file their rules
+from . import elementwise, shaping  # file their rules
 from .backward import gradients
+from .contraction import linear
 from .data import minibatches
 from .loss import accuracy, cross_entropy
 from .optimisers import SGD, Adam, Optimizer, described, restored, within
@@ -115,7 +116,7 @@ class SoftmaxRegression(Model):
         W = rng.normal(0, within("scale", scale, 0, float(np.finfo(dtype).max)), (features, classes)).astype(dtype)
         self.features, self.params = features, {"W": Tensor(W, "W"), "b": Tensor(np.zeros(classes, dtype), "b")}
 
-    def forward(self, params, X): return X @ params["W"] + params["b"]
+    def forward(self, params, X): return linear(X, params["W"], params["b"])
 
 # %% ../nbs/23_training.ipynb #ffc6f151
 class MLP(Model):
@@ -134,8 +135,8 @@ class MLP(Model):
 
     def forward(self, params, X):
         last = len(self.sizes) - 1
-        for i in range(1, last): X = np.maximum(X @ params[f"W{i}"] + params[f"b{i}"], 0)
-        return X @ params[f"W{last}"] + params[f"b{last}"]
+        for i in range(1, last): X = np.maximum(linear(X, params[f"W{i}"], params[f"b{i}"]), 0)
+        return linear(X, params[f"W{last}"], params[f"b{last}"])
 
 # %% ../nbs/23_training.ipynb #768f9f96
 def evaluate(

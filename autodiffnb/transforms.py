@@ -11,7 +11,7 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any, Callable, Iterable
 import numpy as np
 from . import reduction, shaping  # file the rules that adjoints of any shape need
-from .contraction import LETTERS, contraction_axes, dot_axes, inner_axes
+from .contraction import LETTERS, contraction_axes, dot_axes, inner_axes, linear
 from .loss import excess, label_cross_entropy
 from .softmax import log_softmax, logsumexp, softmax
 from .backward import conform, explained, own, path_between, plain_call, recorded_call, rule_of, seed, stop_gradient as plain, sweep
@@ -382,6 +382,7 @@ def defjvp(
 
 # %% ../nbs/09_transforms.ipynb #f7fc99ac
 defjvp(np.where, None, lambda v, y, c, a, b: np.where(c, v, 0), lambda v, y, c, a, b: np.where(c, 0, v))
+defjvp(linear, lambda v, y, x, W, b: np.matmul(v, W), lambda v, y, x, W, b: np.matmul(x, v), lambda v, y, x, W, b: np.broadcast_to(v, y.shape))
 defjvp(logsumexp, lambda v, y, z, axis=-1, keepdims=False: np.sum(v * softmax(z, axis), axis=axis, keepdims=keepdims))
 defjvp(log_softmax, lambda v, y, z, axis=-1: v - np.sum(v * y[1], axis=axis, keepdims=True))
 defjvp(label_cross_entropy, lambda v, y, logits, o, axis, reduction:

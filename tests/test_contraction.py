@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from autodiffnb import contraction, elementwise, reduction, shaping  # noqa: F401  (their rules are used by the recorded sweeps)
 from autodiffnb.backward import gradients
 from autodiffnb.check import check_grads
-from autodiffnb.contraction import contraction_axes, einsum_way_back, explicit, surviving, tensorcontract, ways_back
+from autodiffnb.contraction import contraction_axes, einsum_way_back, explicit, linear, surviving, tensorcontract, ways_back
 from autodiffnb.shaping import inverse_permutation
 from autodiffnb.tensor import Tensor
 
@@ -422,6 +422,56 @@ def test_einsum_calls_are_recorded_in_one_form():
     assert einsum_way_back("ij,jk->ik", ((2, 3), (3, 4)), 0).contract == "ik,jk->ij"
 
 
+# --- a product and a bias -----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shapes", [((4, 3), (3, 2), (2,)), ((4, 3), (3, 2), (4, 1)), ((3,), (3, 2), (2,)), ((4, 3), (3,), (4,)), ((5, 4, 3), (3, 2), (4, 2)), ((4, 3), (5, 3, 2), ()), ((5, 4, 3), (5, 3, 2), (5, 1, 1))], ids=str)
+def test_linear_is_a_product_and_a_sum(shapes, dtype):
+    rng = np.random.default_rng(0)
+    x, W, b = [Tensor(whole(rng, shape, dtype)) for shape in shapes]
+    one, two = linear(x, W, b), x @ W + b
+    G = whole(rng, two.shape, dtype)
+    np.testing.assert_array_equal(one.value, two.value)
+    for got, expected in zip(gradients(one, [x, W, b], G), gradients(two, [x, W, b], G)): same(got, expected)
+
+
+def test_linear_keeps_no_product():
+    x, W, b = np.ones((500, 3), np.float32), Tensor(np.ones((3, 100), np.float32)), Tensor(np.zeros(100, np.float32))
+    def held(f):
+        tracemalloc.start()
+        try:
+            y = f()
+            return tracemalloc.get_traced_memory()[0] / y.value.nbytes
+        finally: tracemalloc.stop()
+    assert held(lambda: linear(x, W, b)) < 1.1 and held(lambda: x @ W + b) > 1.9
+
+
+@pytest.mark.parametrize("call, error, words", [
+    (lambda W: linear(np.ones((2, 3)), W, np.ones((5, 2, 4))), ValueError, r"linear of shapes .*b: expected a shape that broadcasts to \(2, 4\), that of x @ W; got \(5, 2, 4\)"),
+    (lambda W: linear(np.ones((1, 3)), W, np.ones((2, 4))), ValueError, r"b: expected a shape that broadcasts to \(1, 4\), that of x @ W; got \(2, 4\)"),
+    (lambda W: linear(np.ones((2, 3)), W, np.ones(3)), ValueError, r"linear of shapes \(2, 3\) and \(3, 4\) and \(3,\)"),
+    (lambda W: linear(np.ones((2, 4)), W, 0.0), ValueError, r"linear of shapes \(2, 4\) and \(3, 4\)"),
+    (lambda W: linear(2.0, W, 0.0), ValueError, r"linear of shapes? \(3, 4\)"),
+    (lambda W: linear(np.ma.ones((2, 3)), W, 0.0), TypeError, "MaskedArray: its arithmetic"),
+    (lambda W: linear(np.ones((2, 3)), W, np.ma.ones(4)), TypeError, "MaskedArray: its arithmetic"),
+    (lambda W: linear("x", W, 0.0), (TypeError, ValueError), "linear")])
+def test_what_linear_refuses(call, error, words):
+    with pytest.raises(error, match=words): call(Tensor(np.ones((3, 4))))
+
+
+def test_linear_takes_lists_numbers_and_sparse_matrices():
+    sp = pytest.importorskip("scipy.sparse")
+    W, x = Tensor(np.arange(6.0).reshape(3, 2)), np.array([[1.0, 0, 2], [0, 3, 0]])
+    expected = gradients(linear(x, W, 1.0), W, np.ones((2, 2)))
+    for same_x in (x.tolist(), sp.csr_matrix(x), sp.csr_array(x)):
+        y = linear(same_x, W, 1.0)
+        np.testing.assert_array_equal(y.value, x @ W.value + 1)
+        np.testing.assert_array_equal(gradients(y, W, np.ones((2, 2))), expected)
+    t = Tensor([[1.0, 2.0, 3.0]])
+    np.testing.assert_array_equal(gradients(linear(t, [[1], [2], [3]], [0.5]), t, np.ones((1, 1))), [[1, 2, 3]])
+    assert isinstance(linear(x, W.value, 1.0), np.ndarray) and linear(np.ones((2, 3), np.float32), Tensor(np.ones((3, 2), np.float32)), 1.0).dtype == np.float32
+
+
 # --- other arrays -------------------------------------------------------------------------------------------------
 
 def test_dask_stays_lazy_and_agrees():
@@ -432,7 +482,7 @@ def test_dask_stays_lazy_and_agrees():
         "tensordot": (lambda a, b: np.tensordot(a, b, ([1, 2], [1, 0])), A, B), "no axes": (lambda a, b: np.tensordot(a, b, 0), A[0], B[0]),
         "matmul": (np.matmul, A[..., 0], B[0]), "matmul of stacks": (np.matmul, A.swapaxes(1, 2), B[:1]), "matmul, a stack and a matrix": (np.matmul, A.swapaxes(1, 2), B[0]), "dot": (np.dot, A[..., 0], B[0]),
         "einsum": (lambda a, b: np.einsum("ijk,kjl->il", a, b), A, B), "einsum with deltas": (lambda a, b: np.einsum("iij,jk->i", a, b), A[:3], B[:, 0]),
-        "tensorcontract": (lambda a, b: tensorcontract(a, b, ([1, 2], [1, 0])), A, B), "outer": (np.outer, A[0, 0], B[0, 0])}
+        "tensorcontract": (lambda a, b: tensorcontract(a, b, ([1, 2], [1, 0])), A, B), "outer": (np.outer, A[0, 0], B[0, 0]), "linear": (linear, A[..., 0], B[0], B[0, 0])}
     for name, (f, *arrays) in calls.items():
         y, g, expected = adjoints(f, arrays, rng)
         lazy = [Tensor(da.from_array(x, chunks=2)) for x in arrays]

@@ -282,6 +282,8 @@ CASES = {
     "check_grads": (lambda x, y, argnums, order: ad.check_grads(squares, argnums, order)(x, y), [(x3, X23, None, 1), (2.0, 1.0, 0, 2)], lambda y, *args: y is None),
     "tensorcontract": (ad.tensorcontract, [(X23, X34, 1), (np.ones((2, 3, 4)), np.ones((4, 3)), ([1, 2], [1, 0])), (X23, X34, ((1,), (0,)))], lambda C, A, B, axes: equal(C, np.tensordot(floating(A), floating(B), plain(axes)), 64)),
     "tensorcontract of a Tensor": (lambda A, B, axes: ad.tensorcontract(Tensor(A), B, axes), [(X23, X34, 1), (X34, X34, 2)], lambda C, A, B, axes: equal(C, np.tensordot(floating(A), floating(B), plain(axes)), 64)),
+    "linear": (ad.linear, [(X23, X34, np.ones(4)), (x3, X34, 1.0), (np.ones((2, 2, 3)), X34, np.ones((2, 1)))], lambda y, x, W, b: equal(y, floating(x) @ floating(W) + floating(b), 64)),
+    "linear of Tensors": (lambda x, W, b: ad.linear(x, Tensor(W), Tensor(b)), [(X23, X34, np.ones(4)), ([[1, 2, 3]], X34, 1.0)], lambda y, x, W, b: equal(y, floating(x) @ floating(W) + floating(b), 64)),
     "np.einsum": (lambda what, A, B: np.einsum(what, Tensor(A), B), [("ij,jk->ik", X23, X34), ("ij,ij", X23, X23)], lambda C, what, A, B: equal(C, np.einsum(what, floating(A), floating(B)), 64)),
     "softmax": (ad.softmax, [(X23, -1)], lambda y, z, axis: equal(y, true_softmax(z, axis), 16)),
     "softmax of a Tensor": (lambda z, axis: ad.softmax(Tensor(z), axis), [(X23, -1)], lambda y, z, axis: equal(y, true_softmax(z, axis), 16)),

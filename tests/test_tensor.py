@@ -487,7 +487,7 @@ def test_a_tensor_among_the_settings_is_refused():
 
 
 def test_public_names():
-    for name in ("Tensor gradients defvjp primitive stop_gradient check_grads grad value_and_grad vjp jvp jacobian hessian hvp elementwise_grad tensorcontract derivation "
+    for name in ("Tensor gradients defvjp primitive stop_gradient check_grads grad value_and_grad vjp jvp jacobian hessian hvp elementwise_grad tensorcontract linear derivation "
                  "logsumexp softmax log_softmax cross_entropy accuracy nll draw fashion_mnist minibatches SoftmaxRegression MLP SGD Adam fit History").split():
         assert hasattr(autodiffnb, name), name
     for name in "value grad name shape dtype ndim size T mT backward at item".split(): assert hasattr(Tensor(np.eye(2)), name), name

@@ -1,6 +1,6 @@
 "autodiffnb, as its chapters write it."
 import numpy as np
-from autodiffnb import Tensor, compile, cross_entropy, gradients, hvp as product, tensorcontract, value_and_grad, vjp
+from autodiffnb import Tensor, compile, cross_entropy, gradients, hvp as product, linear, tensorcontract, value_and_grad, vjp
 from jobs import LR, Side, slices
 
 def host(x): return np.asarray(x)
@@ -8,8 +8,8 @@ def host(x): return np.asarray(x)
 def price(params, X, labels):
     "The mean cross-entropy of linear layers with `maximum(0, .)` between them."
     h, last = X, len(params) - 2
-    for i in range(0, last, 2): h = np.maximum(h @ params[i] + params[i + 1], 0)
-    return cross_entropy(h @ params[last] + params[last + 1], labels)
+    for i in range(0, last, 2): h = np.maximum(linear(h, params[i], params[i + 1]), 0)
+    return cross_entropy(linear(h, params[last], params[last + 1]), labels)
 
 def priced(params, X, labels):
     "The loss and its gradients, without the graph, which so is gone before the parameters change."

@@ -3,7 +3,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 import autodiffnb
-from autodiffnb import loss, reduction, shaping, transforms
+from autodiffnb import contraction, loss, reduction, shaping, transforms
 from autodiffnb.softmax import log_softmax, logsumexp, softmax
 
 from .base import MATRICES, ODD, SIXES, WHOLE, Case, binary, on, positive, real, unary
@@ -104,6 +104,7 @@ table[np.tensordot] = TENSORDOTS + on(lambda a, b: np.tensordot(a, b, 0), [(2,),
 table[np.einsum] = on(lambda a, b: np.einsum("ij,jk", a, b), [(2, 3), (3, 2)], [(2, 0), (0, 2)]) + on(lambda a: np.einsum("ii->i", a), [(3, 3)])
 table[np.einsum] += on(lambda a, b: np.einsum("i...,i...->...", a, b), [(2, 3), (2, 3)], [(2, 3), (2, 1)]) + on(lambda a: np.einsum("->", a), [()])
 table[np.einsum] += on(lambda a: np.einsum("ij->", a), [(2, 3)], [(2, 0)]) + on(lambda a, b, c: np.einsum("i,i,j->j", a, b, c), [(2,), (2,), (3,)])
+table[contraction.linear] = on(contraction.linear, [(2, 3), (3, 2), (2,)], [(3,), (3, 2), (2,)], [(2, 2, 3), (3, 2), (1, 2)], [(2, 3), (2, 3, 2), ()], [(2, 3), (3,), (2,)], [(0, 3), (3, 2), (2,)], [(2, 0), (0, 2), (2, 1)])
 table[np.linalg.tensordot] = on(lambda a, b: np.linalg.tensordot(a, b, axes=1), [(2, 3), (3, 2)])
 table[np.linalg.matmul] = on(np.linalg.matmul, [(2, 3), (3, 2)], [(2, 2, 3), (3, 2)])
 table[np.linalg.outer] = on(np.linalg.outer, [(2,), (3,)], [(0,), (3,)])
