@@ -15,7 +15,7 @@ from math import prod
 from typing import Any
 import numpy as np
 from .softmax import log_softmax, shifted, softmax
-from .tensor import MISLEADING, Tensor, defvjp, misleading, primitive, raw, unknown
+from .tensor import Tensor, defvjp, is_misleading, misleading, primitive, raw, unknown
 
 # %% ../nbs/08_loss.ipynb #6dcc867b
 @lru_cache(256)
@@ -123,7 +123,7 @@ def arrays(scores, labels, reduction):
     if isinstance(scores, type) or not hasattr(scores, "dtype"): scores = np.asarray(scores)
     if isinstance(labels, (np.generic, type)) or not hasattr(labels, "dtype"): labels = np.asarray(labels)
     if scores.dtype.kind == "c": raise TypeError(f"logits: expected real numbers, got {scores.dtype}")
-    if isinstance(labels, MISLEADING): raise misleading(labels)
+    if is_misleading(labels): raise misleading(labels)
     return scores, labels, labels.dtype.kind == "f" and labels.ndim == scores.ndim
 
 def cross_entropy(

@@ -113,8 +113,13 @@ class Optimizer:
         if not (schedule is None or callable(schedule)) or isinstance(schedule, type): raise TypeError(f"schedule: expected a function of the number of steps, got {schedule!r}")
         shared = dict(weight_decay=decays(weight_decay, self.params), clip=clip if clip is None else within("clip", clip, 0, math.inf, open=True))
         settings, self.schedule = dict(lr=within("lr", lr, 0, math.inf, open=True)) | own | shared, schedule
-        self.names = tuple(settings)
         for name, value in settings.items(): setattr(self, name, value)
+        self.names = tuple(settings)
+
+    def __setattr__(self, name: str, value: Any):
+        "Set what there is; an `AttributeError` for a name without a meaning, such as `learning_rate`, since setting it would change nothing."
+        if hasattr(self, "names") and not hasattr(self, name): raise AttributeError(f"{type(self).__name__} has no setting {name!r}; expected one of {', '.join((*self.names, 'schedule'))}")
+        super().__setattr__(name, value)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -60,8 +60,11 @@ class Model:
         return self.forward({name: p.value for name, p in self.params.items()}, rows(raw(X), self.features))
 
     def predict(self, X: Any) -> np.ndarray: # (n,) integers
-        "For each observation, the class with the greatest logit."
-        return self.logits(X).argmax(axis=-1)
+        "For each observation, the class with the greatest logit. Raises `ValueError` naming the first whose logits are nan; on host arrays only."
+        z = self.logits(X)
+        if isinstance(z, np.ndarray) and (lost := np.isnan(z).any(axis=-1)).any():
+            raise ValueError(f"X: expected finite numbers, got logits that are nan for {lost.sum()} of {len(z)} observations, the first at row {lost.argmax()}")
+        return z.argmax(axis=-1)
 
     def __repr__(self): return f"{type(self).__name__}({', '.join(f'{name} {described(p.value)}' for name, p in self.params.items())})"
 

@@ -270,3 +270,10 @@ def test_signatures_of_the_contract():
         parameters = inspect.signature(f).parameters
         assert list(parameters) == names and parameters["axis"].default == -1 and parameters["reduction"].default == "mean"
     np.testing.assert_array_equal(cross_entropy(logits=Z, labels=T, axis=-1, reduction="sum"), cross_entropy(Z, T, -1, "sum"))
+
+
+def test_labels_of_a_table_are_refused_with_the_line_to_write():
+    pd = pytest.importorskip("pandas", exc_type=ImportError)
+    labels = pd.Series(T)
+    for call in (lambda: cross_entropy(Z, labels), lambda: nll(log_softmax(Z), labels), lambda: accuracy(Z, labels)):
+        with pytest.raises(TypeError, match=r"Series: .*x\.to_numpy\(\)"): call()

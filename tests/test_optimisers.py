@@ -463,3 +463,14 @@ def test_states_that_are_none():
     for wrong in (None, 3, [1]):
         with pytest.raises(TypeError, match="state: expected a dict as from `state_dict`"): SGD(pair()).load_state_dict(wrong)
     with pytest.raises(ValueError, match="state: expected 'kind' as str"): SGD(pair()).load_state_dict({})
+
+
+@pytest.mark.parametrize("make", [SGD, Adam, RMSProp])
+def test_a_setting_that_is_not_there_is_not_set_in_silence(make):
+    optimizer = make({"w": Tensor([1.0])})
+    with pytest.raises(AttributeError, match=rf"{make.__name__} has no setting 'learning_rate'; expected one of lr, .*schedule"): optimizer.learning_rate = 0.1
+    optimizer.lr, optimizer.schedule = 0.5, lambda step: 0.5
+    assert optimizer.rate == 0.25
+    twin = copy.deepcopy(optimizer)
+    twin.lr = 1.0
+    assert twin.rate == 0.5 and optimizer.rate == 0.25

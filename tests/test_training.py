@@ -700,3 +700,10 @@ def test_the_sample_is_learned():
     assert evaluate(model, data[2:4])[0] == pytest.approx(math.log(10), abs=0.05)
     history = quiet(model, data[:2], data[2:4], epochs=10)
     assert history[-1]["validation_accuracy"] > 0.74 and history[-1]["train_loss"] < 0.75
+
+
+def test_no_class_is_made_up_for_numbers_that_are_not_there():
+    model, X = SoftmaxRegression(3, 2), np.ones((4, 3))
+    X[2, 1] = np.nan
+    with pytest.raises(ValueError, match=r"X: expected finite numbers, got logits that are nan for 1 of 4 observations, the first at row 2"): model.predict(X)
+    assert model.predict(X[:2]).shape == (2,) and model.predict(X[:0]).shape == (0,)

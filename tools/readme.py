@@ -18,18 +18,18 @@ DIRECTIVE = re.compile(r"^#\s*\|\s*([\w-]+):?[ \t]*(.*)\n?", re.M)
 
 def directives(cell):
     "nbdev's directives of a cell, as {name: value}"
-    return {k: v.strip().lower() for k, v in DIRECTIVE.findall(cell.source)}
+    return {k: v.strip() for k, v in DIRECTIVE.findall(cell.source)}
 
 
 def shown(cell):
     "The cell as a reader of the README should see it, or None"
     marks = directives(cell)
-    if cell.cell_type == "raw" or {"hide", "default_exp"} & marks.keys() or marks.get("include") == "false": return None
+    if cell.cell_type == "raw" or {"hide", "default_exp"} & marks.keys() or marks.get("include", "").lower() == "false": return None
     if cell.cell_type == "markdown": cell.source = FRONT_MATTER.sub("", cell.source)
     else:
-        cell.source = DIRECTIVE.sub("", cell.source)
-        if marks.get("output") == "false" or "hide_output" in marks: cell.outputs = []
-        if marks.get("echo") == "false" or "hide_input" in marks: cell.metadata.transient = {"remove_source": True}
+        cell.source, cell.metadata.alt = DIRECTIVE.sub("", cell.source), marks.get("fig-alt", "").strip('"')
+        if marks.get("output", "").lower() == "false" or "hide_output" in marks: cell.outputs = []
+        if marks.get("echo", "").lower() == "false" or "hide_input" in marks: cell.metadata.transient = {"remove_source": True}
         # what a code host shows: HTML tables and widgets do not survive there, their text does
         for out in cell.outputs:
             for kind in ("text/html", *(["text/plain"] if {"text/markdown", "image/png"} & out.get("data", {}).keys() else [])):
@@ -52,6 +52,7 @@ def readme(index):
             if "text/markdown" in data: data["text/markdown"] = from_top(data["text/markdown"])
     nb.metadata.language_info = {"name": "python"}
     text, resources = MarkdownExporter().from_notebook_node(nb, {"output_files_dir": "nbs/images", "unique_key": "index"})
+    for i, c in enumerate(nb.cells): text = text.replace(f"![png](nbs/images/index_{i}_", f"![{c.metadata.get('alt') or 'a figure'}](nbs/images/index_{i}_")
     return MARK + re.sub(r"\n\s*\n", "\n\n", text).strip() + "\n", resources.get("outputs", {})
 
 
