@@ -29,6 +29,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.en
 import numpy as np
 
 import run
+from autodiffnb.contraction import linear
 from autodiffnb.loss import cross_entropy
 from autodiffnb.parallel import data_parallel, split_rows
 from autodiffnb.transforms import value_and_grad
@@ -40,8 +41,8 @@ SIZES = dict(softmax=(784, 10), mlp=(784, 256, 128, 10))
 def loss(params, X, t):
     "The mean cross-entropy of a network; without hidden layers, of softmax regression"
     *hidden, last = params
-    for W, b in hidden: X = np.maximum(X @ W + b, 0)
-    return cross_entropy(X @ last[0] + last[1], t)
+    for W, b in hidden: X = np.maximum(linear(X, W, b), 0)
+    return cross_entropy(linear(X, *last), t)
 
 def parameters(sizes):
     rng = np.random.default_rng(1)
