@@ -6,6 +6,7 @@ Docs: https://autodiffnb.github.io/autodiffnb/tensor.html.md"""
 
 # %% ../nbs/00_tensor.ipynb #49fa2981
 from __future__ import annotations
+from copyreg import __newobj__
 from functools import partial, update_wrapper
 from html import escape
 from importlib import import_module
@@ -429,6 +430,15 @@ class primitive:
         return self(*call.args, **call.kwargs)
 
     def __repr__(self): return f"<primitive {self.__name__}>"
+
+    def __reduce__(self):
+        if self.__module__ != "__main__" and getattr(sys.modules.get(self.__module__), self.__qualname__, None) is self: return self.__qualname__
+        return __newobj__, (primitive,), (vars(self), rules.get(self))
+
+    def __setstate__(self, state):
+        attributes, rule = state
+        vars(self).update(attributes)
+        if rule: rules[self] = rule
 
 # %% ../nbs/00_tensor.ipynb #ca05e98a
 class several:

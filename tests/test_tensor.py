@@ -4,6 +4,8 @@ import math
 import operator
 import pickle
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -501,3 +503,44 @@ def test_methods_are_numpys_functions(name):
     y = getattr(Tensor(M), name)()
     assert isinstance(y, Tensor)
     same(y.value, getattr(M, name)())
+
+
+# --- primitives elsewhere ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "linear", "loss.label_cross_entropy", "loss.excess"])
+def test_a_primitive_of_the_package_is_the_same_one_wherever_it_goes(name):
+    found = autodiffnb
+    for part in name.split("."): found = getattr(found, part)
+    for twin in (pickle.loads(pickle.dumps(found)), copy.copy(found), copy.deepcopy(found)): assert twin is found
+
+
+@pytest.mark.parametrize("module", ["__main__", __name__])
+def test_a_primitive_of_ones_own_takes_its_rule_along(module):
+    cloudpickle = pytest.importorskip("cloudpickle")
+    def cubed(x): return x ** 3
+    def halves(x): return x / 2, x
+    cubed.__module__ = module
+    doubled, half = primitive(cubed), primitive(lambda x: x / 2, forward=halves)
+    half.kept = (half,)                                      # several results refer to each other
+    defvjp(doubled, lambda g, y, x: g * 3 * x * x)
+    defvjp(half, lambda g, y, x: g * y[1] / y[1] / 2)
+    for own, slope in ((doubled, 12.0), (half, 0.5)):
+        twin = cloudpickle.loads(cloudpickle.dumps(own))
+        assert twin is not own and twin.__name__ == own.__name__
+        t = Tensor([2.0])
+        assert gradients(twin(t).sum(), t) == slope and twin(2.0) == own(2.0)
+    untaught = cloudpickle.loads(cloudpickle.dumps(primitive(lambda x: x + 1)))
+    with pytest.raises(TypeError, match="has no rule; file one"): gradients(untaught(t).sum(), t)
+
+
+def test_a_loss_of_primitives_can_be_sent_to_another_process():
+    "As a notebook's functions are: by value, with what they refer to."
+    cloudpickle = pytest.importorskip("cloudpickle")
+    softmax, linear = autodiffnb.softmax, autodiffnb.linear
+    def price(W, X): return np.sum(softmax(linear(X, W, 0.0))[:, 0])
+    price.__module__ = "__main__"
+    W, X = np.arange(6.0).reshape(3, 2), np.eye(3)
+    code = "import pickle, sys, numpy as np, autodiffnb\nf, W, X = pickle.load(sys.stdin.buffer)\nsys.stdout.buffer.write(pickle.dumps(autodiffnb.grad(f)(W, X)))"
+    run = subprocess.run([sys.executable, "-c", code], input=cloudpickle.dumps((price, W, X)), capture_output=True, check=False)
+    assert run.returncode == 0, run.stderr.decode()
+    np.testing.assert_array_equal(pickle.loads(run.stdout), autodiffnb.grad(price)(W, X))
