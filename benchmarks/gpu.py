@@ -15,7 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import autodiffnb
-from autodiffnb import cross_entropy, value_and_grad
+from autodiffnb import cross_entropy, linear, value_and_grad
 
 RATE = 0.1
 
@@ -34,9 +34,9 @@ def batch_of(batch, sizes, seed=1):
 
 def price(layers, X, labels):
     "The loss, in NumPy's words."
-    for W, b in layers[:-1]: X = np.maximum(X @ W + b, 0)
+    for W, b in layers[:-1]: X = np.maximum(linear(X, W, b), 0)
     W, b = layers[-1]
-    return cross_entropy(X @ W + b, labels)
+    return cross_entropy(linear(X, W, b), labels)
 
 
 def ours(to_device, sizes, batch):
