@@ -40,7 +40,7 @@ def goals(report):
     for job in report["jobs"]:
         for g in job["goals"]:
             low, ratio, high = g["ratio"]
-            rows.append([f"{job['job']}: {g['who']} / {g['than']}", f"{g['asked']:.2f}", f"{ratio:.2f}", f"{low:.2f} to {high:.2f}", "yes" if ratio <= g["asked"] else "no"])
+            rows.append([f"{job['job']}: {g['who']} / {g['than']}", f"{g['asked']:.2f}", f"{ratio:.3f}", f"{low:.2f} to {high:.2f}", "yes" if ratio <= g["asked"] else "no"])
         for who, asked in job["memory_asked"].items():
             if who in job["peak_bytes"]:
                 ratio = job["peak_bytes"][who] / job["peak_bytes"]["hand-written"]

@@ -189,7 +189,7 @@ def test_ratios_are_of_the_rounds_in_which_both_took_part():
     job = jobs.Job("a job", "softmax", goals=(jobs.Goal("autodiffnb", "hand-written", 1.5), jobs.Goal("autodiffnb", "JAX", 1.0)))
     row = run.row(job, {"hand-written": [1.0, 2.0], "autodiffnb": [2.0, 3.0]}, {})
     assert row["ratios"] == {"autodiffnb": [1.625, 1.75, 1.875]} and [g["than"] for g in row["goals"]] == ["hand-written"]
-    assert show.goals(dict(jobs=[row]))[1] == ["a job: autodiffnb / hand-written", "1.50", "1.75", "1.62 to 1.88", "no"]
+    assert show.goals(dict(jobs=[row]))[1] == ["a job: autodiffnb / hand-written", "1.50", "1.750", "1.62 to 1.88", "no"]
 
 
 def test_slopes_of_powers():
