@@ -41,7 +41,8 @@ def recast(g, dtype):
     if type(g) is dtype: return g
     if np.iscomplexobj(g) and dtype is not complex and (dtype is float or dtype.kind != "c"): g = np.real(g)
     if dtype is float or dtype is complex: return dtype(g) if np.isscalar(g) or isinstance(g, np.ndarray) else g
-    return g.astype(dtype) if hasattr(g, "dtype") else np.asarray(g, dtype)
+    if not hasattr(g, "dtype"): return np.asarray(g, dtype)
+    return g if g.dtype == dtype else g.astype(dtype)    # equal, though another object, where an array came from another process
 
 # %% ../nbs/01_backward.ipynb #f552f6ac
 def path_between(

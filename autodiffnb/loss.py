@@ -123,7 +123,8 @@ def arrays(scores, labels, reduction):
     if isinstance(scores, type) or not hasattr(scores, "dtype"): scores = np.asarray(scores)
     if isinstance(labels, (np.generic, type)) or not hasattr(labels, "dtype"): labels = np.asarray(labels)
     if scores.dtype.kind == "c": raise TypeError(f"logits: expected real numbers, got {scores.dtype}")
-    if is_misleading(labels): raise misleading(labels)
+    for x in (scores, labels):
+        if is_misleading(x): raise misleading(x)
     return scores, labels, labels.dtype.kind == "f" and labels.ndim == scores.ndim
 
 def cross_entropy(

@@ -117,8 +117,12 @@ class Optimizer:
         self.names = tuple(settings)
 
     def __setattr__(self, name: str, value: Any):
-        "Set what there is; an `AttributeError` for a name without a meaning, such as `learning_rate`, since setting it would change nothing."
-        if hasattr(self, "names") and not hasattr(self, name): raise AttributeError(f"{type(self).__name__} has no setting {name!r}; expected one of {', '.join((*self.names, 'schedule'))}")
+        "Set what has a meaning: an `AttributeError` for `learning_rate` and its like, which would change nothing. Subclasses elsewhere may have attributes of their own."
+        if hasattr(self, "names"):
+            if not hasattr(self, name) and type(self).__module__ == __name__: raise AttributeError(f"{type(self).__name__} has no setting {name!r}; expected one of {', '.join((*self.names, 'schedule'))}")
+            if name == "weight_decay": value = decays(value, self.params)
+            if name == "momentum" and within(name, value, 0, 1) and "velocity" not in self.slots:
+                raise ValueError(f"momentum: expected 0, because this {type(self).__name__} was made without and remembers no velocity; make one with momentum={value}")
         super().__setattr__(name, value)
 
     @property

@@ -497,6 +497,7 @@ def data_parallel(
     Without a Client, delayed shards and the blocks of Dask arrays are computed at every step, so that they need not fit into memory together; `persist` them if they do.
     With a Client the shards are placed at the first step that has them, stay where they are, and should not be written to; arrays of this process travel through the scheduler, which keeps a copy to make them again.
     A worker may die at any time: its shards are made again elsewhere, and the step ends with the same bits.
+    `f` is sent once, with whatever it refers to at the first step; after a change to that, such as a rule filed anew, make another `data_parallel`.
 
     Raises what `f` raises, with a note that names the shard, and the worker's traceback; `ConnectionError` when a worker keeps dying, when shards can't be made again, or when the scheduler is gone; `TypeError` or `ValueError` naming the argument that is wrong."""
     return DataParallel(f, executor, weight, retries, timeout)

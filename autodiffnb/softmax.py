@@ -15,7 +15,7 @@ from .tensor import defvjp, leaf_value, primitive
 # %% ../nbs/07_softmax.ipynb #9e7bff4a
 def with_axes(z):
     "`z` as an array of floating-point numbers; a `ValueError` if it has no axis."
-    if not isinstance(z, np.ndarray) or z.dtype.kind != "f": z = leaf_value(z)
+    if type(z) is not np.ndarray or z.dtype.kind != "f": z = leaf_value(z)
     if not getattr(z, "shape", ()): raise ValueError(f"logits: expected an array with an axis of classes, got the number {z}")
     return z
 

@@ -20,8 +20,8 @@ import numpy as np
 
 # %% auto #0
 __all__ = ['MISLEADING', 'ADVICE', 'never_leaves', 'NOTHING', 'numbers', 'PYTHON_NUMBERS', 'NUMPYS_OWN', 'on_numbers', 'rules',
-           'entries', 'constants', 'creators', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN', 'wrappers',
-           'HOST', 'ways', 'PLAIN', 'BOTH', 'FIRST', 'SECOND', 'by_order', 'LOSSY', 'OF_SCIPY', 'library',
+           'tables', 'entries', 'constants', 'creators', 'refusals', 'elsewhere', 'libraries', 'waiting', 'KNOWN',
+           'wrappers', 'HOST', 'ways', 'PLAIN', 'BOTH', 'FIRST', 'SECOND', 'by_order', 'LOSSY', 'OF_SCIPY', 'library',
            'is_misleading', 'misleading', 'leaf_value', 'Tensor', 'method', 'split', 'node', 'record', 'unknown',
            'misfit', 'refuse_tensors', 'label', 'Rule', 'Each', 'defvjp', 'implements', 'home', 'refusal', 'raw',
            'as_array', 'as_arrays', 'kin', 'apply', 'newcomers', 'flattened', 'unusual', 'operator', 'numpy_method',
@@ -177,6 +177,7 @@ class Each:
     def __getitem__(self, i): return partial(self.each, i)
 
 rules: dict[Callable, Rule] = {}
+tables: list[dict] = [rules]    # of this chapter and later ones: what is filed under a primitive, and goes where it goes
 
 # %% ../nbs/00_tensor.ipynb #c08991cc
 def defvjp(
@@ -429,16 +430,19 @@ class primitive:
         refuse_tensors(self, call.kwargs)
         return self(*call.args, **call.kwargs)
 
-    def __repr__(self): return f"<primitive {self.__name__}>"
+    def __repr__(self): return f"<primitive {label(self.fn)}>"
 
     def __reduce__(self):
-        if self.__module__ != "__main__" and getattr(sys.modules.get(self.__module__), self.__qualname__, None) is self: return self.__qualname__
-        return __newobj__, (primitive,), (vars(self), rules.get(self))
+        name, found = getattr(self, "__qualname__", ""), sys.modules.get(self.__module__)
+        for part in name.split("."): found = getattr(found, part, None)
+        if found is self and self.__module__ != "__main__": return name
+        return __newobj__, (primitive,), (vars(self), [table.get(self) for table in tables])
 
     def __setstate__(self, state):
-        attributes, rule = state
+        attributes, filed = state
         vars(self).update(attributes)
-        if rule: rules[self] = rule
+        for table, entry in zip(tables, filed):
+            if entry is not None: table[self] = entry
 
 # %% ../nbs/00_tensor.ipynb #ca05e98a
 class several:

@@ -11,13 +11,13 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any, Callable, Iterable
 import numpy as np
 from . import reduction, shaping  # file the rules that adjoints of any shape need
-from .contraction import LETTERS, contraction_axes, dot_axes, inner_axes, linear
+from .contraction import LETTERS, as_operand, contraction_axes, dot_axes, inner_axes, linear
 from .loss import excess, label_cross_entropy
 from .softmax import log_softmax, logsumexp, softmax
 from .backward import conform, explained, own, path_between, plain_call, recorded_call, rule_of, seed, stop_gradient as plain, sweep
 from .check import DEEPEST, expect_function, other_pushes, parts, positions, tree_build, tree_leaves, tree_map
 from .shaping import index_parts, is_basic, scatter_numpy, scatters
-from .tensor import Each, Rule, Tensor, defvjp, label, leaf_value, made_by, node, numbers, primitive, record, refusals, rules, topological_order
+from .tensor import Each, Rule, Tensor, defvjp, label, leaf_value, made_by, node, numbers, primitive, record, refusals, rules, tables, topological_order
 
 # %% auto #0
 __all__ = ['identity', 'SETTINGS', 'spent', 'bundle', 'tangents', 'symmetric', 'batched', 'BATCH', 'ON_HOST', 'fresh',
@@ -237,6 +237,7 @@ def grad(
 
 # %% ../nbs/09_transforms.ipynb #7f81209b
 tangents: dict[Callable, Callable] = {}    # `(vs, y, args, params) -> tangent of the result, or None for zero`
+tables.append(tangents)
 
 def total(terms: Iterable) -> Any:
     "The sum of those terms that aren't None; None if there is none."
@@ -382,7 +383,7 @@ def defjvp(
 
 # %% ../nbs/09_transforms.ipynb #f7fc99ac
 defjvp(np.where, None, lambda v, y, c, a, b: np.where(c, v, 0), lambda v, y, c, a, b: np.where(c, 0, v))
-defjvp(linear, lambda v, y, x, W, b: np.matmul(v, W), lambda v, y, x, W, b: np.matmul(x, v), lambda v, y, x, W, b: np.broadcast_to(v, y.shape))
+defjvp(linear, lambda v, y, x, W, b: np.matmul(v, as_operand(W)), lambda v, y, x, W, b: np.matmul(as_operand(x), v), lambda v, y, x, W, b: np.broadcast_to(v, y.shape))
 defjvp(logsumexp, lambda v, y, z, axis=-1, keepdims=False: np.sum(v * softmax(z, axis), axis=axis, keepdims=keepdims))
 defjvp(log_softmax, lambda v, y, z, axis=-1: v - np.sum(v * y[1], axis=axis, keepdims=True))
 defjvp(label_cross_entropy, lambda v, y, logits, o, axis, reduction:

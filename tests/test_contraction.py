@@ -13,6 +13,7 @@ from autodiffnb.check import check_grads
 from autodiffnb.contraction import contraction_axes, einsum_way_back, explicit, linear, surviving, tensorcontract, ways_back
 from autodiffnb.shaping import inverse_permutation
 from autodiffnb.tensor import Tensor
+from autodiffnb.transforms import jvp
 
 DTYPES = [np.float32, np.float64, np.complex64, np.complex128]
 
@@ -449,6 +450,7 @@ def test_linear_keeps_no_product():
 @pytest.mark.parametrize("call, error, words", [
     (lambda W: linear(np.ones((2, 3)), W, np.ones((5, 2, 4))), ValueError, r"linear of shapes .*b: expected a shape that broadcasts to \(2, 4\), that of x @ W; got \(5, 2, 4\)"),
     (lambda W: linear(np.ones((1, 3)), W, np.ones((2, 4))), ValueError, r"b: expected a shape that broadcasts to \(1, 4\), that of x @ W; got \(2, 4\)"),
+    (lambda W: linear(np.ones((1, 3)), W, np.ones((0, 4))), ValueError, r"b: expected a shape that broadcasts to \(1, 4\), that of x @ W; got \(0, 4\)"),
     (lambda W: linear(np.ones((2, 3)), W, np.ones(3)), ValueError, r"linear of shapes \(2, 3\) and \(3, 4\) and \(3,\)"),
     (lambda W: linear(np.ones((2, 4)), W, 0.0), ValueError, r"linear of shapes \(2, 4\) and \(3, 4\)"),
     (lambda W: linear(2.0, W, 0.0), ValueError, r"linear of shapes? \(3, 4\)"),
@@ -467,6 +469,7 @@ def test_linear_takes_lists_numbers_and_sparse_matrices():
         y = linear(same_x, W, 1.0)
         np.testing.assert_array_equal(y.value, x @ W.value + 1)
         np.testing.assert_array_equal(gradients(y, W, np.ones((2, 2))), expected)
+        np.testing.assert_array_equal(jvp(lambda W: linear(same_x, W, 1.0), (W.value,), (W.value,))[1], x @ W.value)
     t = Tensor([[1.0, 2.0, 3.0]])
     np.testing.assert_array_equal(gradients(linear(t, [[1], [2], [3]], [0.5]), t, np.ones((1, 1))), [[1, 2, 3]])
     assert isinstance(linear(x, W.value, 1.0), np.ndarray) and linear(np.ones((2, 3), np.float32), Tensor(np.ones((3, 2), np.float32)), 1.0).dtype == np.float32

@@ -277,3 +277,9 @@ def test_labels_of_a_table_are_refused_with_the_line_to_write():
     labels = pd.Series(T)
     for call in (lambda: cross_entropy(Z, labels), lambda: nll(log_softmax(Z), labels), lambda: accuracy(Z, labels)):
         with pytest.raises(TypeError, match=r"Series: .*x\.to_numpy\(\)"): call()
+
+
+def test_masked_scores_are_refused():
+    M = np.ma.masked_array(Z, mask=np.eye(*Z.shape) > 0)
+    for call in (lambda: cross_entropy(M, T), lambda: cross_entropy(M, softmax(Z)), lambda: nll(M, T), lambda: accuracy(M, T), lambda: softmax(M), lambda: log_softmax(M), lambda: cross_entropy(np.matrix(Z), T)):
+        with pytest.raises(TypeError, match="its arithmetic is not that of an array"): call()

@@ -474,3 +474,26 @@ def test_a_setting_that_is_not_there_is_not_set_in_silence(make):
     twin = copy.deepcopy(optimizer)
     twin.lr = 1.0
     assert twin.rate == 0.5 and optimizer.rate == 0.25
+
+
+@pytest.mark.parametrize("make", [SGD, RMSProp])
+def test_momentum_for_which_nothing_is_remembered_is_refused(make):
+    plain, heavy = make({"w": Tensor([1.0])}), make({"w": Tensor([1.0])}, momentum=0.5)
+    with pytest.raises(ValueError, match=rf"momentum: expected 0, because this {make.__name__} was made without and remembers no velocity; make one with momentum=0.9"): plain.momentum = 0.9
+    plain.momentum, heavy.momentum = 0.0, 0.9
+    with pytest.raises(ValueError, match="momentum"): heavy.momentum = 1.5
+    with pytest.raises(ValueError, match="weight_decay: expected names of parameters"): plain.weight_decay = {"W": 0.1}
+    assert plain.momentum == 0 and heavy.momentum == 0.9 and plain.weight_decay == 0
+
+
+def test_a_subclass_may_have_attributes_of_its_own():
+    class Counting(SGD):
+        def __init__(self, params):
+            super().__init__(params)
+            self.counter = 0
+        def step(self, grads):
+            super().step(grads)
+            self.counter += 1
+    optimizer = Counting({"w": Tensor([1.0])})
+    optimizer.step({"w": np.ones(1)})
+    assert optimizer.counter == 1 and copy.deepcopy(optimizer).counter == 1

@@ -1,5 +1,6 @@
 """The Tensor: every mixture of operands, names and order of the graph, what it shows, what it holds, and what it refuses to lose."""
 import copy
+import functools
 import math
 import operator
 import pickle
@@ -529,6 +530,7 @@ def test_a_primitive_of_ones_own_takes_its_rule_along(module):
         assert twin is not own and twin.__name__ == own.__name__
         t = Tensor([2.0])
         assert gradients(twin(t).sum(), t) == slope and twin(2.0) == own(2.0)
+    for odd in (functools.partial(np.multiply, 2.0), np.vectorize(lambda x: 2 * x)): assert "primitive" in repr(primitive(odd)) and copy.deepcopy(primitive(odd))(3.0) == 6
     untaught = cloudpickle.loads(cloudpickle.dumps(primitive(lambda x: x + 1)))
     with pytest.raises(TypeError, match="has no rule; file one"): gradients(untaught(t).sum(), t)
 

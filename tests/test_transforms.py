@@ -1,5 +1,7 @@
 """The contract of grad and its family: values, forms, dtypes, nesting, errors."""
+import copy
 import math
+import pickle
 import sys
 import threading
 import time
@@ -14,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from autodiffnb import Tensor, backward, cross_entropy, gradients, stop_gradient, tensor, topological_order, transforms
 from autodiffnb.check import check_grads, push, tree_leaves
+from autodiffnb.contraction import linear
 from autodiffnb.shaping import getitem
 from autodiffnb.tensor import defvjp, label, primitive, rules
 from autodiffnb.transforms import defjvp, elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
@@ -815,3 +818,21 @@ def test_a_list_where_an_array_was_meant_is_noted(f):
     with pytest.raises((TypeError, AttributeError)) as caught: grad(f)({"w": [1.0, 2.0]})
     assert not getattr(caught.value, "__notes__", [])
     same(grad(lambda x: x[0] * x[1])([2.0, 3.0]), [3.0, 2.0])
+
+
+def test_a_copied_primitive_takes_its_jvp_along():
+    @primitive
+    def straight(x): return np.sign(x)
+    defvjp(straight, lambda g, y, x: g)
+    defjvp(straight, lambda v, y, x: 0 * v)
+    twin = copy.deepcopy(straight)
+    assert twin is not straight and jvp(twin, (2.0,), (1.0,)) == jvp(straight, (2.0,), (1.0,)) == (1.0, 0.0) and grad(twin)(2.0) == 1.0
+
+
+def test_an_array_from_another_process_has_the_same_bits():
+    "Its dtype is another object."
+    rng = np.random.default_rng(0)
+    X, t = rng.normal(size=(64, 10)), rng.integers(0, 10, 64)
+    f = lambda b: jvp(grad(lambda b: cross_entropy(linear(X, np.eye(10), b), t)), (b,), (np.arange(10.0),))[1]
+    b = np.zeros(10)
+    np.testing.assert_array_equal(f(b), f(pickle.loads(pickle.dumps(b, 5))))
