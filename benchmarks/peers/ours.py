@@ -25,7 +25,8 @@ def descend(params, X, labels):
 
 def training(X, labels, params):
     params = [Tensor(p.copy()) for p in params]
-    def step(): return descend(params, X, labels), *[p.value for p in params]
+    arrays = [p.value for p in params]      # steps write into them
+    def step(): return descend(params, X, labels), *arrays
     def grads():
         loss, found = priced(params, X, labels)
         return loss, *found
