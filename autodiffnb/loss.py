@@ -89,7 +89,7 @@ def checked_one_hot(labels, shape, axis):
 
 def found(wrong) -> bool:
     "Whether a check found something wrong. An array that `compile` is recording, in a later chapter, notes down that it expects the answer no."
-    return bool(wrong) if type(wrong) in (bool, np.bool) else wrong.expect(False)
+    return wrong.expect(False) if hasattr(wrong, "expect") else bool(wrong)
 
 def out_of_range(labels, c):
     "The error for labels outside [0, c): the first, where it is, and how many there are."
