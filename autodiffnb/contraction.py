@@ -192,7 +192,7 @@ def linear(
     x, W, b = as_arrays((x, W, b))
     product = x @ W
     y = product + b
-    if y.ndim != product.ndim or y.size > product.size or not y.size and y.shape != product.shape: raise ValueError(f"b: expected a shape that broadcasts to {product.shape}, that of x @ W; got {np.shape(b)}")
+    if y.shape != product.shape and product.size == product.size: raise ValueError(f"b: expected a shape that broadcasts to {product.shape}, that of x @ W; got {np.shape(b)}")
     return y
 
 defvjp(linear, lambda Q, Y, x, W, b: matmul_back_to_A(Q, Y, x, as_operand(W)),
