@@ -233,7 +233,7 @@ def test_every_rule_is_derived_without_being_told_shapes(fn):
 
 EXPECTED = {
     np.exp: [r"y = e^{x}", r"\bar x = g \, y"], np.divide: [r"y = \frac{a}{b}", r"\bar a = \frac{g}{b}", r"\bar b = -\frac{g \, y}{b}"],
-    np.maximum: [r"\bar a_{i} = \frac{g_{i} \, [a_{i} > b_{i}] + g_{i} \, [a_{i} \ge b_{i}]}{2}"], np.sqrt: [r"\bar x = [y \ne 0] \, \frac{g}{2 \, (y + [y = 0])}"],
+    np.maximum: [r"\bar a_{i} = \frac{g_{i} \, ([a_{i} > b_{i}] + [a_{i} \ge b_{i}])}{2}"], np.sqrt: [r"\bar x = [y \ne 0] \, \frac{g}{2 \, (y + [y = 0])}"],
     np.sum: [r"y = \sum_{i j} x_{i j}", r"\bar x_{i j} = g"], np.transpose: [r"\bar x_{i j} = g_{j i}"],
     np.var: [r"\bar x_{i j} = \frac{1}{6} \, g \, \left(x_{i j} - \frac{1}{12} \, \sum_{k l} x_{k l}\right)"],
     softmax: [r"y_{i j} = \frac{e^{z_{i j}}}{\sum_{k} e^{z_{i k}}}", r"\bar z_{i j} = y_{i j} \, \left(g_{i j} - \sum_{k} g_{i k} \, y_{i k}\right)"],
