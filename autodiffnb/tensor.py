@@ -130,13 +130,15 @@ def record(
     args: tuple, # Tensors and constants, by position
     params: dict = NOTHING, # settings such as `axis`, by keyword; never Tensors
     parts: tuple | None = None, # `split(args)`, where that is known
+    plain: Callable | None = None, # what computes the value, if not `fn` itself
 ) -> Tensor: # holds the result and the call
     "Call `fn` on the plain values, and remember the call."
     if params: refuse_tensors(fn, params)
     if parts is None: parts = split(args)
     values = parts[0]
     if type(values[0]) in PYTHON_NUMBERS and type(values[-1]) in PYTHON_NUMBERS and fn in on_numbers: return node(on_numbers[fn](*values), fn, args, params, (), parts)
-    try: value = fn(*values, **params) if params else fn(*values)
+    if plain is None: plain = fn
+    try: value = plain(*values, **params) if params else plain(*values)
     except (TypeError, ValueError) as error: raise misfit(error, fn, values) from None
     if type(value) in NUMPYS_OWN and PYTHON_NUMBERS.issuperset(map(type, values)): value = value.item()
     return node(value, fn, args, params, (), parts)
@@ -420,7 +422,7 @@ class primitive:
         if params and any(isinstance(v, Tensor) for v in params.values()): return self.by_position(args, params)
         parts = values, places = split(args)
         if not places: return self.fn(*args, **params)
-        if self.forward is None: return record(self, args, params, parts)
+        if self.forward is None: return record(self, args, params, parts, self.fn)
         value, *kept = self.forward(*values, **params)
         return node(value, self, args, params, kept, parts)
 
