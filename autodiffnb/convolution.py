@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from . import elementwise, reduction, shaping  # file their rules
 from .contraction import linear
 from .shaping import scatter_add
-from .tensor import Tensor, defvjp, primitive
+from .tensor import Tensor, as_array, defvjp, primitive
 from .optimisers import within
 from .training import Model, plain_array, real_dtype, seeded, whole
 
@@ -391,7 +391,7 @@ class CNN(Model):
         self.params |= {f"W{i}": Tensor(W, f"W{i}"), f"b{i}": Tensor(np.zeros(W.shape[-1], W.dtype), f"b{i}")}
 
     def forward(self, params, X):
-        x = np.reshape(X, (X.shape[0], *self.image))
+        x = np.reshape(as_array(X), (X.shape[0], *self.image))
         for i, layer in enumerate(self.layers, 1):
             x = conv(x, params[f"W{i}"], layer.stride, "same")
             if layer.pool > 1: x = max_pool(x, layer.pool)

@@ -427,7 +427,8 @@ class primitive:
         return node(value, self, args, params, kept, parts)
 
     def by_position(self, args, params):
-        call = signature(self.fn).bind(*args, **params)
+        try: call = signature(self.fn).bind(*args, **params)
+        except TypeError as error: raise TypeError(f"{label(self)}: {error}") from None
         call.apply_defaults()
         refuse_tensors(self, call.kwargs)
         return self(*call.args, **call.kwargs)

@@ -511,6 +511,7 @@ def test_a_sparse_matrix_as_it_is_works_or_raises_and_is_never_wrong(kind):
     with pytest.raises(TypeError, match="products only"): np.add(raw, t[:, 0])
     with pytest.raises(TypeError, match=r"autodiffnb.Sparse\(x\) @ t"): Tensor(raw)
     with pytest.raises(TypeError, match="np.sum of a Sparse"): np.sum(Sparse(raw))
+    with pytest.raises(TypeError, match="np.reshape of a Sparse"): autodiffnb.CNN(image=(2, 2, 1), layers=[autodiffnb.convolution.Layer(1, 1)]).predict(kind(np.eye(4)))
 
 
 def test_what_is_compiled_may_reach_a_sparse_matrix():

@@ -484,6 +484,7 @@ def test_a_tensor_by_keyword_loses_no_other_argument():
 def test_a_tensor_among_the_settings_is_refused():
     doubled = primitive(lambda a, *, by: a * by)
     with pytest.raises(TypeError, match="by= was given a Tensor"): doubled(x, by=t)
+    with pytest.raises(TypeError, match="<lambda>: .*unexpected keyword argument 'times'"): doubled(x, by=2, times=t)
     with pytest.raises(TypeError, match="by"): doubled(A, by=t)
     with pytest.raises(TypeError, match=r"sum: axis= was given a Tensor"): np.sum(x, axis=t)
     with pytest.raises(TypeError, match=r"axis= was given a Tensor"): np.sum(x, axis=(t, 1))
