@@ -8,9 +8,10 @@ Docs: https://autodiffnb.github.io/autodiffnb/parallel.html.md"""
 from __future__ import annotations
 import asyncio, pickle, sys, traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor, as_completed, wait
 from copy import copy
+from itertools import count
 from numbers import Real
 from threading import current_thread
 from time import monotonic
@@ -25,10 +26,10 @@ from .transforms import SETTINGS
 # %% auto #0
 __all__ = ['jobs', 'BEAT', 'ANSWER', 'form', 'joined', 'Total', 'rows', 'counted', 'packed', 'Job', 'rebuilt', 'dumped',
            'attempt', 'fill', 'answer', 'parts_of', 'is_delayed', 'is_dask_array', 'as_shard', 'shard_list', 'at_home',
-           'here', 'split_rows', 'gathered', 'again', 'slots', 'in_cluster', 'is_dask_future', 'leaf', 'Placed',
-           'Traffic', 'Cluster', 'method', 'step', 'replies', 'ask', 'scheduler', 'workers', 'noticed', 'locate',
-           'expect_coming', 'place', 'some_workers', 'level', 'explained', 'keeps_dying', 'nobody', 'DataParallel',
-           'is_lazy', 'is_client', 'data_parallel']
+           'here', 'computed', 'split_rows', 'gathered', 'again', 'slots', 'in_cluster', 'is_dask_future', 'leaf',
+           'Placed', 'Traffic', 'Cluster', 'method', 'step', 'replies', 'ask', 'scheduler', 'workers', 'noticed',
+           'locate', 'expect_coming', 'place', 'some_workers', 'level', 'explained', 'keeps_dying', 'nobody',
+           'DataParallel', 'is_lazy', 'is_client', 'data_parallel']
 
 # %% ../nbs/21_parallel.ipynb #40ac7055
 def form(tree: Any) -> dict[str, tuple]:
@@ -88,7 +89,7 @@ class Job:
     def __init__(self, f: Callable, weight: Callable | None): self.f, self.weight, self.spare, self.code = f, weight, [], None
 
     def __call__(self, params: Any, arrays: tuple) -> tuple | None:
-        arrays = tuple(packed(x.compute(scheduler="synchronous") if hasattr(x, "__dask_graph__") else x) for x in arrays)
+        arrays = tuple(packed(computed(x)) for x in arrays)
         n = None if self.weight is None else counted(self.weight(*arrays))
         if n == 0: return None
         try: f = self.spare.pop()
@@ -112,22 +113,21 @@ def dumped(x: Any) -> bytes:
                                                "(functions made by functions need cloudpickle, which comes with the extra `distributed`)") from error
 
 # %% ../nbs/21_parallel.ipynb #4dd6892f
-def attempt(job: Job, params: Any, arrays: tuple, where: str) -> tuple | None:
-    "What the job gives; an error gets a note that says where."
-    try: return job(params, arrays)
+def attempt(job: Job, params: Any, shard: Any, extra: tuple, i: int, count: int) -> tuple | None:
+    "What the job gives of a shard and what travels with the step; an error gets a note that says where."
+    try: return job(params, (*as_shard(computed(shard), i), *extra))
     except Exception as error:
-        error.add_note(where)
+        error.add_note(f"in shard {i} of {count}")
         raise
 
-def fill(total: Total, job: Job, pool: Executor | None, params: Any, shards: dict[int, tuple]):
-    "Put the parts of these shards into `total`. Raises the error of the first that failed, when none is being computed any more."
-    places = {i: f"in shard {i} of {total.count}" for i in shards}
+def fill(total: Total, job: Job, pool: Executor | None, params: Any, shards: dict[int, tuple[Any, tuple]]):
+    "Put the parts of these shards, each with what travels with the step, into `total`. Raises the error of the first that failed, when none is being computed any more."
     if pool is None or current_thread().name.startswith(f"{getattr(pool, '_thread_name_prefix', None)}_"):
-        for i, arrays in shards.items(): total.put(0, i, attempt(job, params, arrays, places[i]))
+        for i, shard in shards.items(): total.put(0, i, attempt(job, params, *shard, i, total.count))
         return
     futures = {}
     try:
-        for i, arrays in shards.items(): futures[pool.submit(attempt, job, params, arrays, places[i])] = i
+        for i, shard in shards.items(): futures[pool.submit(attempt, job, params, *shard, i, total.count)] = i
         for future in as_completed(futures):
             if not future.exception(): total.put(0, futures[future], future.result())
         for future in futures: future.result()
@@ -151,7 +151,7 @@ def parts_of(job: Job, params: bytes, shards: dict[int, tuple[Any, tuple]], coun
     "The joined parts of these shards, or the error with its traceback as text, because a traceback can't travel. An error that can't travel either is a text too."
     total = Total(count)
     try:
-        with ThreadPoolExecutor(threads) as pool: fill(total, job, pool if threads > 1 else None, pickle.loads(params), {i: (*as_shard(data, i), *extra) for i, (data, extra) in shards.items()})
+        with ThreadPoolExecutor(threads) as pool: fill(total, job, pool if threads > 1 else None, pickle.loads(params), shards)
         return dumped(("parts", total.parts))
     except BaseException as error:
         try: code = dumped(error)
@@ -185,14 +185,16 @@ def shard_list(shards: Any) -> list:
     return [tuple(x.blocks[i] for x in shards) for i in range(len(cuts[0]))]
 
 # %% ../nbs/21_parallel.ipynb #ae002a6c
-def at_home(shard: Any, i: int) -> tuple:
-    "The arrays of a shard in this process; waits for futures."
-    try: return tuple(map(here, as_shard(here(shard), i)))
+def at_home(shard: Any, i: int) -> Any:
+    "A shard without futures, which are waited for. What is delayed stays so: whoever computes the shard makes it, and forgets it."
+    try: return shard if is_delayed(shard) else tuple(map(here, as_shard(here(shard), i)))
     except Exception as error:
         error.add_note(f"while shard {i} was brought here")
         raise
 
-def here(x: Any) -> Any: return x.compute(scheduler="synchronous") if is_delayed(x) else x.result() if hasattr(x, "result") else x
+def here(x: Any) -> Any: return x.result() if hasattr(x, "result") and not is_delayed(x) else x
+
+def computed(x: Any) -> Any: return x.compute(scheduler="synchronous") if hasattr(x, "__dask_graph__") else x
 
 # %% ../nbs/21_parallel.ipynb #f1274fa5
 def split_rows(
@@ -238,6 +240,11 @@ class Placed:
         self.leaves = [leaf(client, *pair) for pair in zip(shards, at)]
 
     def make(self, i: int, address: str): self.leaves[i], self.at[i] = leaf(self.client, self.shards[i], address), address
+
+    def is_forgotten(self, i: int) -> bool:
+        "Has Dask dropped a shard that this process can send again? A client that is restarted forgets everything."
+        shard = self.shards[i]
+        return self.leaves[i].status == "cancelled" and not any(in_cluster(self.client, x) for x in (shard if isinstance(shard, tuple) else (shard,)))
 
     def copy(self, i: int, address: str):
         self.leaves[i], self.at[i] = self.client.submit(again, self.leaves[i], workers=[address], allow_other_workers=True, pure=False), address
@@ -323,6 +330,7 @@ async def ask(self, address: str, numbers: list[int], placed: Placed, params: by
         await self.noticed(address)
         return "gone", None
     except Exception as error:
+        if self.client.status != "running": return "gone", None
         error.add_note(f"on worker {address}, which could not begin; is this package installed there, in the same version?")
         raise
     if reply["status"] != "OK": return "error", (b"", reply["exception_text"], [], reply["traceback_text"])
@@ -334,17 +342,18 @@ ANSWER = pickle.dumps(answer)
 
 # %% ../nbs/21_parallel.ipynb #13ab35c3
 @method
-async def scheduler(self, question: Awaitable) -> Any:
-    "The scheduler's answer. Raises `ConnectionError` when none comes within the time limit."
-    try: return await asyncio.wait_for(question, self.timeout)
-    except (OSError, asyncio.CancelledError) as error:
+async def scheduler(self, question: Callable, *args: Any) -> Any:
+    "The scheduler's answer. Raises `ConnectionError` when none comes within the time limit, or when the client has been closed."
+    try: return await asyncio.wait_for(question(*args), self.timeout)
+    except (Exception, asyncio.CancelledError) as error:
         if isinstance(error, asyncio.CancelledError) and asyncio.current_task().cancelling(): raise
+        if not isinstance(error, (OSError, asyncio.CancelledError)) and self.client.status == "running": raise
         raise ConnectionError(f"executor: the scheduler of {self.client} does not answer ({type(error).__name__}: {error}); the parameters are as they were before the step") from error
 
 @method
 async def workers(self) -> dict[str, int]:
     "The workers' addresses, and how many threads they have."
-    return await self.scheduler(self.client.nthreads())
+    return await self.scheduler(self.client.nthreads)
 
 @method
 async def noticed(self, address: str):
@@ -360,15 +369,15 @@ async def locate(self, placed: Placed, numbers: Iterable[int]):
     since, found = monotonic(), -1
     while True:
         threads = await self.workers()
-        who = await self.scheduler(self.client.who_has([placed.leaves[i] for i in numbers]))
+        who = await self.scheduler(self.client.who_has, [placed.leaves[i] for i in numbers])
         have = {i: [a for a in who.get(placed.leaves[i].key, ()) if a in threads] for i in numbers}
         for i, holders in have.items():
             if holders: placed.at[i] = placed.at[i] if placed.at[i] in holders else holders[0]
-            elif threads and placed.at[i] not in threads: placed.make(i, slots(len(placed.at), threads)[i])
+            elif threads and (placed.at[i] not in threads or placed.is_forgotten(i)): placed.make(i, slots(len(placed.at), threads)[i])
             else: await self.expect_coming(placed.leaves[i], i, len(placed.leaves))
         if all(have.values()): return
         some = sum(map(bool, have.values()))
-        if some > found or any((await self.scheduler(self.client.processing())).values()): since, found = monotonic(), some
+        if some > found or any((await self.scheduler(self.client.processing)).values()): since, found = monotonic(), some
         if monotonic() - since > self.timeout: raise self.nobody(threads, [i for i, holders in have.items() if not holders])
         await asyncio.sleep(0.05)
 
@@ -386,7 +395,7 @@ async def expect_coming(self, leaf: Any, i: int, count: int):
 @method
 async def place(self, shards: list) -> Placed:
     "The shards in the cluster: placed now, or at an earlier step, and levelled out if workers have come since."
-    key = tuple(x.key if is_delayed(x) else x.name if is_dask_array(x) else id(x) for shard in shards for x in (shard if isinstance(shard, tuple) else (shard,)))
+    key = tuple(tuple(x.key if is_delayed(x) else x.name if is_dask_array(x) else id(x) for x in (shard if isinstance(shard, tuple) else (shard,))) for shard in shards)
     placed = self.placed.pop(key, None)
     if placed is None:
         threads = await self.some_workers()
@@ -471,7 +480,8 @@ class DataParallel:
 
     def local(self, params, shards, extras):
         total = Total(len(shards))
-        fill(total, self.job, self.executor, params, {i: (*at_home(shard, i), *extra) for i, (shard, extra) in enumerate(zip(shards, extras))})
+        elsewhere = not (self.executor is None or isinstance(self.executor, ThreadPoolExecutor))      # what is delayed does not travel
+        fill(total, self.job, self.executor, params, {i: (computed(x) if elsewhere else x, extra) for i, (x, extra) in enumerate(zip(map(at_home, shards, count()), extras))})
         return total.parts.popitem()[1]
 
 def is_lazy(shards: Any) -> bool: return isinstance(shards, tuple) and all(hasattr(x, "__dask_graph__") for x in shards)
