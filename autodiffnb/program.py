@@ -7,26 +7,32 @@ Docs: https://autodiffnb.github.io/autodiffnb/program.html.md"""
 # %% ../nbs/17_program.ipynb #605e424c
 from __future__ import annotations
 import operator
+from ast import literal_eval
+from copy import copy
 from gc import collect
 from itertools import count
 from math import prod
 from threading import Lock
 from typing import Any, Callable
+from types import MethodType
 from weakref import WeakSet, ref
+from zlib import crc32
 import numpy as np
 from .check import DEEPEST, parts, with_parts
+from .contraction import as_operand, contraction_axes
 from .shaping import scatter_numpy, scatters, writes, written
 from .tensor import Tensor, label
 
 # %% auto #0
 __all__ = ['ABOUT', 'SHAPELESS', 'BINARY', 'COMPARING', 'UNARY', 'named', 'WRITERS', 'spelled', 'ELEMENTWISE', 'REDUCTIONS',
-           'LINE', 'FILLED', 'SIGNS', 'OTHER', 'EAGER', 'LIMIT', 'Slot', 'kind', 'is_array', 'is_foreign', 'leaves',
-           'replaced', 'plain', 'Call', 'refused', 'Recording', 'Watched', 'method', 'define', 'define_in_place',
-           'Named', 'Disappointed', 'expect', 'expect_answer', 'refuse_reading', 'tensordot_calls', 'as_one_call',
-           'difference', 'structure', 'unlike', 'expect_none_stored', 'find_memory', 'without_repeats', 'needed_calls',
-           'lowered', 'writes_out', 'addresses', 'lives', 'elementwise_over', 'lay_out', 'Source', 'function_name',
-           'statement', 'signature_of', 'is_input', 'flat', 'mapped', 'unpacking', 'Program', 'expect_checks_first',
-           'fixed_result', 'indented', 'returned', 'simple', 'made', 'value_of', 'Compiled', 'compile']
+           'LINE', 'FILLED', 'SIGNS', 'OTHER', 'EAGER', 'LASTING', 'LIMIT', 'Slot', 'kind', 'is_array', 'is_foreign',
+           'leaves', 'replaced', 'plain', 'Call', 'expect_no_write', 'checksum', 'refused', 'Recording', 'Watched',
+           'method', 'define', 'define_in_place', 'Named', 'Disappointed', 'expect', 'expect_answer', 'refuse_reading',
+           'tensordot_calls', 'as_one_call', 'difference', 'structure', 'unlike', 'expect_none_stored', 'find_memory',
+           'without_repeats', 'needed_calls', 'lowered', 'writes_out', 'addresses', 'lives', 'elementwise_over',
+           'lay_out', 'Source', 'function_name', 'statement', 'signature_of', 'is_literal', 'is_input', 'flat',
+           'mapped', 'unpacking', 'Program', 'expect_checks_first', 'expect_apart', 'shape_checks', 'another_shape',
+           'fixed_result', 'indented', 'returned', 'Fresh', 'simple', 'made', 'value_of', 'Compiled', 'compile']
 
 # %% ../nbs/17_program.ipynb #20527915
 class Slot:
@@ -63,7 +69,7 @@ def plain(x): return x.value if type(x) is Slot else x
 
 # %% ../nbs/17_program.ipynb #c87b38bf
 ABOUT = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj, np.can_cast, np.common_type, np.may_share_memory, np.shares_memory}
-SHAPELESS = {np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.compress, np.extract, np.trim_zeros, np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d}
+SHAPELESS = {np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.compress, np.extract, np.trim_zeros, np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d, np.real_if_close}
 
 class Call:
     "One NumPy call of a recording. Its arguments are slots and constants."
@@ -80,12 +86,29 @@ class Call:
         "The arrays that the call writes into."
         return [self.args[0]] if self.fn in WRITERS else [x for x in leaves((self.params.get("out"),)) if x is not None]
 
+def expect_no_write(fn, args: tuple, params: dict):
+    "Raise a `TypeError` if `fn` writes into one of these arrays: it is tried on views that can't be written to."
+    def locked(x):
+        if not isinstance(x, np.ndarray): return x
+        x = x.view()
+        x.flags.writeable = False
+        return x
+    try: fn(*replaced(locked, args), **replaced(locked, params))
+    except Exception as error:
+        if "read-only" in str(error) or "not acceptable" in str(error): raise refused(fn, "writes into an array that it is given; write with out=, by a ufunc or into x[...], or make a new array") from None
+
+def checksum(x: np.ndarray) -> int | None:
+    "A number that tells whether an array has been written to; None for objects."
+    return None if x.dtype.hasobject else crc32(x.tobytes())
+
 def refused(what, why) -> TypeError: return TypeError(f"compile: {what if isinstance(what, str) else label(what)} {why}")
 
 # %% ../nbs/17_program.ipynb #7f21b32b
 class Recording:
     "The NumPy calls that are made while it is used, in order."
-    def __init__(self): self.calls, self.slots, self.out, self.held, self.errors = [], {}, WeakSet(), [], np.geterr()
+    def __init__(self):
+        self.calls, self.slots, self.out, self.held, self.errors = [], {}, WeakSet(), [], np.geterr()
+        self.inputs, self.before, self.raised = [], None, None
 
     def watch(self, value, origin="an input"):
         "`value` as a watched array or number, at the slot that it already has if it is an array seen before."
@@ -103,7 +126,10 @@ class Recording:
         if fn in SHAPELESS or fn is np.where and len(args) == 1: raise refused(fn, "has a result whose shape depends on values; np.where keeps the shape")
         call = Call(fn, args, params, (), np.geterr())
         if any(type(x) is not Slot for x in call.targets): raise refused(fn, "writes into an array that the function was not given; pass it as an argument")
-        result = fn(*values[0], **values[1])
+        if call.targets: self.keep_inputs()
+        elif not isinstance(fn, np.ufunc) and getattr(fn, "__module__", "") != "_operator": expect_no_write(fn, *values)
+        try: result = fn(*values[0], **values[1])
+        except Exception as error: self.raised = refused(fn, f"raised {type(error).__name__} ({error}), and the function went on; what it does next is another thing for other numbers"); raise
         known = id(result) in self.slots                  # an argument that is given back as it is needs no call
         results = replaced(lambda y: self.watch(y, label(fn)), result)
         if call.targets or not known:
@@ -111,17 +137,31 @@ class Recording:
             self.calls.append(call)
         return results
 
-    def enter(self, value, inputs: list):
+    def enter(self, value):
         "`value` as an input of its own, even if it is given twice."
-        inputs.append(Slot(value, "an input"))
-        if is_array(inputs[-1]): self.slots.setdefault(id(value), inputs[-1])
-        return Watched(self, inputs[-1])
+        slot = Slot(value.view() if id(value) in self.slots else value, "an input")
+        if is_array(slot): self.slots[id(slot.value)] = slot
+        self.inputs.append(slot)
+        return Watched(self, slot)
+
+    def keep_inputs(self):
+        "Copies of the inputs as they are before the first write, for `undo`."
+        if self.before is None: self.before = [(x.value, x.value.copy()) for x in self.inputs if is_array(x) and x.value.flags.writeable]
+
+    def undo(self):
+        "What was written into inputs is taken back."
+        for array, before in self.before or (): array[...] = before
 
     def without_values(self):
         "This recording without its arrays: what is called on what, and the constants."
         for slot in {x for c in self.calls for x in (*c.given, *c.made) if type(x) is Slot}: slot.value = None
         self.slots.clear()
         return self
+
+    def settle(self):
+        "Note what arrays from outside hold at the end of the call. Raises what a call raised and the function kept to itself."
+        if self.raised: raise self.raised
+        self.sums = {id(x): checksum(x) for c in self.calls for x in c.given if type(x) is np.ndarray}
 
     def argument(self, x):
         "The slot of an argument, or itself; with arrays of another library a call can't be laid out, and the function is called as it is."
@@ -149,6 +189,7 @@ class Watched:
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: prod(self.shape))
     strides = property(lambda self: self.slot.value.strides)
+    itemsize, nbytes = (property(lambda self, name=name: getattr(self.slot.value, name)) for name in ("itemsize", "nbytes"))
     flags = property(lambda self: self.slot.value.flags)
 
     @property
@@ -171,6 +212,8 @@ def method(f):
 @method
 def __array_ufunc__(self, ufunc, how, *inputs, **params):
     if any(isinstance(x, Tensor) for x in leaves((inputs, params))): return NotImplemented
+    if how == "at": raise refused(ufunc, "has written into an array by .at; write autodiffnb.at(x)[i].add(v), which makes a new one")
+    if len(params.get("out", ())) > 1: raise refused(ufunc, "writes into two arrays; use the two that it returns")
     result = self.recording.call(ufunc if how == "__call__" else getattr(ufunc, how), inputs, params)
     return params["out"][0] if "out" in params else result
 
@@ -247,14 +290,19 @@ def expect_answer(x, answer): pass
 def refuse_reading(name: str):
     "Make the method `name` of `Watched` raise."
     def refuse(self, *args, **params):
-        raise refused(name, f"reads a value of {self!r}, which is another at the next call; return it and read it outside, or choose with np.where")
+        self.recording.raised = refused(name, f"reads a value of {self!r}, which is another at the next call; return it and read it outside, or choose with np.where")
+        raise self.recording.raised
     setattr(Watched, name, refuse)
 
-for name in "__bool__ __float__ __int__ __index__ __complex__ __array__ __contains__ __format__ item tolist tobytes nonzero".split(): refuse_reading(name)
+for name in "__bool__ __float__ __int__ __index__ __complex__ __array__ __contains__ __format__ __str__ item tolist tobytes nonzero".split(): refuse_reading(name)
+Watched.__copy__ = lambda self: self.copy() if is_array(self.slot) else self
+Watched.__deepcopy__ = lambda self, memo: copy(self)
 
 # %% ../nbs/17_program.ipynb #b132e503
-def tensordot_calls(a, b, axes):
-    "`np.tensordot` as the transposes, reshapes and `np.dot` that it consists of; `axes` are two tuples, none negative."
+def tensordot_calls(a, b, axes=2):
+    "`np.tensordot` as the transposes, reshapes and `np.dot` that it consists of."
+    a, b = as_operand(a), as_operand(b)
+    axes = contraction_axes(a.shape, b.shape, axes)
     left_of = [tuple(n for n in range(x.ndim) if n not in side) for x, side in zip((a, b), axes)]
     summed = prod(a.shape[n] for n in axes[0])
     shapes = [tuple(x.shape[n] for n in left) for x, left in zip((a, b), left_of)]
@@ -280,6 +328,7 @@ def difference(first: Recording, second: Recording) -> str | None:
         if structure(a) != structure(b): return f"{where}, was given other arguments"
         for x, y in zip(a.given, b.given):
             if why := unlike(partner.setdefault(x, y) if type(x) is Slot else x, y): return f"{where}, {why}"
+            if x is y and type(x) is np.ndarray and first.sums[id(x)] != second.sums[id(x)]: return f"{where}, took an array from outside that was written to in between (by a random draw, a state?)"
         for x, y in zip(a.made, b.made):
             if x.kind != y.kind: return f"{where}, gave shape {x.kind[1]} at one call and {y.kind[1]} at the next"
             partner[x] = y
@@ -318,17 +367,21 @@ def find_memory(calls: list[Call], inputs: list[Slot]) -> dict[int, Any]:
     return memory
 
 # %% ../nbs/17_program.ipynb #64a4f9c1
-def without_repeats(calls: list[Call], memory: dict, inputs: list[Slot]) -> tuple[list[Call], dict[int, Slot]]:
+def without_repeats(calls: list[Call], memory: dict, inputs: list[Slot], outputs: list) -> tuple[list[Call], dict[int, Slot]]:
     "The calls, with one in the place of several that are certain to have the same result; and by `id` the slots that take the place of others."
-    written = {id(memory.get(id(t), t)) for c in calls for t in c.targets}
+    place = lambda x: id(memory.get(id(x), x))
+    written, returned = {place(t) for c in calls for t in c.targets}, set(map(place, outputs))
     if written & set(map(id, inputs)): written |= set(map(id, inputs))      # two arguments may be the same array at a replay
     first, instead, kept = {}, {}, []
     for c in calls:
         args, params = replaced(lambda x: instead.get(id(x), x), c.args), replaced(lambda x: instead.get(id(x), x), c.params)
         c = Call(c.fn, args, params, c.results, c.errors)
         key = c.fn, repr(replaced(lambda x: id(x) if type(x) is Slot or is_array(x) else (type(x), x), (args, params))), str(c.errors)
-        unwritten = c.made and not c.targets and all(id(memory.get(id(x), x)) not in written for x in (*c.given, *c.made))
-        if unwritten and key in first: instead |= {id(new): old for new, old in zip(c.made, first[key].made)}
+        unwritten = c.made and not c.targets and all(place(x) not in written for x in (*c.given, *c.made))
+        of_caller = returned.intersection(map(place, c.made))
+        if unwritten and key in first and not (of_caller and returned.intersection(map(place, first[key].made))):     # two results are two arrays
+            instead |= {id(new): old for new, old in zip(c.made, first[key].made)}
+            if of_caller: returned |= set(map(place, first[key].made))
         else:
             kept.append(c)
             if unwritten: first[key] = c
@@ -364,7 +417,7 @@ def lowered(c: Call) -> Call:
 def writes_out(c: Call) -> bool:
     "Can the call write its result into an array that it is given?"
     ufunc = c.fn if isinstance(c.fn, np.ufunc) else getattr(c.fn, "__self__", None)
-    return type(c.results) is Slot and is_array(c.results) and not c.targets and (isinstance(ufunc, np.ufunc) or c.fn in (np.copyto, np.dot))
+    return type(c.results) is Slot and is_array(c.results) and not c.results.value.dtype.hasobject and not c.targets and (isinstance(ufunc, np.ufunc) or c.fn in (np.copyto, np.dot))
 
 # %% ../nbs/17_program.ipynb #b19cb9d5
 def addresses(born: list[int], last: list[int], sizes: list[int]) -> list[int]:
@@ -400,10 +453,8 @@ def elementwise_over(c: Call, x: Slot, place: Callable) -> bool:
     "May the result of `c` overwrite `x`? It may if each number is read before it is written: same layout, one number at a time."
     return isinstance(c.fn, np.ufunc) and c.fn.signature is None and all(y.kind == c.results.kind for y in c.given if type(y) is Slot and place(y) is x)
 
-def lay_out(calls: list[Call], memory: dict, outputs: list) -> tuple[dict[int, np.ndarray], np.ndarray]:
-    "For each result that is laid out, by `id`, its array, with the strides that NumPy gave it; and the block of memory that all of them are in."
-    found, life_of = lives(calls, memory, outputs)
-    starts = addresses(*zip(*found)) if found else []
+def lay_out(calls: list[Call], found: list[list[int]], life_of: dict[int, int], starts: list[int]) -> tuple[dict[int, np.ndarray], np.ndarray]:
+    "For each result that has a life, by `id`, its array, with the strides that NumPy gave it; and the block of memory that all of them are in."
     block = np.empty(max((start + size for start, (*_, size) in zip(starts, found)), default=0), np.uint8)
     kinds = {id(c.results): c.results.kind for c in calls if id(c.results) in life_of}
     return {slot: np.ndarray(shape, dtype, block, starts[life_of[slot]], strides) for slot, (_, shape, dtype, strides) in kinds.items()}, block
@@ -424,6 +475,7 @@ class Source:
         if type(x) is list: return f"[{', '.join(map(self.name, x))}]"
         if type(x) is tuple: return f"({''.join(self.name(part) + ', ' for part in x).rstrip(' ' if len(x) == 1 else ', ')})"
         if type(x) is dict: return "{" + ", ".join(f"{k!r}: {self.name(v)}" for k, v in x.items()) + "}"
+        if type(x) is Fresh: return f"{self.name(np.copy)}({self.name(x.array)}, order='K')"
         if type(x) is slice: return f"slice({self.name(x.start)}, {self.name(x.stop)}, {self.name(x.step)})"
         if x is None or x is ... or type(x) in (bool, int, str) or type(x) is float and x - x == 0: return "..." if x is ... else repr(x)
         stem = function_name(x)
@@ -451,7 +503,7 @@ def statement(say: Source, c: Call) -> str:
     if c.fn is expect_answer: return f"if {'not ' * c.args[1]}{say.name(c.args[0])}: return EAGER"
     if c.fn is operator.setitem: return f"{say.name(c.args[0])}[{say.name(c.args[1])}] = {say.name(c.args[2])}"
     if c.fn is operator.getitem: return f"{target}{say.name(c.args[0])}[{say.name(c.args[1])}]"
-    if c.fn in SIGNS: return target + f" {SIGNS[c.fn]} ".join(map(say.name, c.args))
+    if c.fn in SIGNS: return target + f" {SIGNS[c.fn]} ".join(f"({x})" if x[0] == "-" else x for x in map(say.name, c.args))
     if isinstance(c.fn, Named): return f"{target}{say.name(c.args[0])}.{c.fn.__name__}" + f"({say.arguments(c.args[1:], c.params)})" * c.fn.calls
     if c.fn is np.copyto: return f"{say.name(np.copyto)}({say.name(c.results)}, {say.name(c.args[0])})" if buffered else f"{target}{say.name(c.args[0])}.copy({say.arguments(c.args[1:], c.params)})"
     positional = buffered and isinstance(c.fn, np.ufunc) and c.fn not in (np.maximum, np.minimum)    # for those two NumPy wants the word
@@ -463,11 +515,18 @@ def signature_of(tree, path="") -> list[tuple]:
     "What a call's arguments must be like, a line for each container and leaf: `(path, what, type, *details)`."
     inside = parts(tree)
     if inside is not None:
+        if isinstance(tree, dict) and not all(map(is_literal, tree)): raise refused("an argument", f"has the keys {list(tree)}; expected text and numbers")
         contents = [line for key, x in inside.items() for line in signature_of(x, path + key)]
         return [(path, "keys", type(tree), tuple(tree)) if isinstance(tree, dict) else (path, "tree", type(tree), len(inside)), *contents]
     if type(tree) is np.ndarray: return [(path, "array", *kind(tree))]
-    if type(tree) in (float, complex) or isinstance(tree, np.generic): return [(path, "number", type(tree))]
+    if type(tree) in (float, complex): return [(path, "number", type(tree))]
+    if isinstance(tree, np.generic): return [(path, "number", type(tree), *[tree.dtype] * (tree.dtype.kind in "mMSUV"))]     # those have units or lengths
     return [(path, "setting", type(tree), tree)]
+
+def is_literal(key) -> bool:
+    "Does the text of a key say what it is?"
+    try: return literal_eval(repr(key)) == key
+    except (ValueError, SyntaxError): return False
 
 def is_input(x) -> bool: return type(x) in (np.ndarray, float, complex) or isinstance(x, np.generic)
 
@@ -493,6 +552,7 @@ def unpacking(say: Source, signature: list[tuple], given: str) -> list[str]:
             x, numbered = f"x{numbered}", numbered + 1
         checks = [f"type({x}) is not {say.name(kind)}"]
         if what == "array": checks += [f"{x}.{name} != {say.name(value)}" for name, value in zip(("shape", "dtype", "strides"), details)]
+        if what == "number" and details: checks.append(f"{x}.dtype != {say.name(*details)}")
         if what == "keys": checks.append(f"tuple({x}) != {say.name(*details)}")
         if what == "tree" and kind in (list, tuple): checks.append(f"len({x}) != {details[0]}")
         if what == "setting": checks.append(f"{x} {'!=' if kind in (bool, int, str) else 'is not'} {say.name(*details)}")
@@ -510,16 +570,21 @@ class Program:
     ):
         outputs, calls = flat(result), recording.calls
         memory = find_memory(calls, inputs)
-        calls, instead = without_repeats(calls, memory, inputs)
+        expect_apart(calls, memory, inputs)
+        calls, instead = without_repeats(calls, memory, inputs, outputs)
+        memory = {slot: memory[id(instead[id(place)])] if id(place) in instead else place for slot, place in memory.items()}
         result, outputs = mapped(lambda x: instead.get(id(x), x), result), [instead.get(id(x), x) for x in outputs]
         calls = [lowered(c) for c in needed_calls(calls, memory, outputs)]
         expect_checks_first(calls, memory)
-        arrays, self.block = lay_out(calls, memory, outputs)
+        self.lives, life_of = lives(calls, memory, outputs)
+        self.starts = addresses(*zip(*self.lives)) if self.lives else []
+        arrays, self.block = lay_out(calls, self.lives, life_of, self.starts)
         say = Source(inputs, arrays)
-        say.written = {id(memory.get(id(t), t)) for c in calls for t in c.targets}
+        say.written = {id(memory.get(id(t), t)) for c in recording.calls for t in c.targets}
+        say.lent = {slot for slot, place in memory.items() if type(place) is not Slot}
         for c in calls:
             if (fixed := fixed_result(c, say, memory, outputs)) is not None: arrays[id(c.results)] = fixed
-            else: say.lines.append((c.errors, statement(say, c)))
+            else: say.lines += [(c.errors, line) for line in (statement(say, c), *shape_checks(say, c))]
         self.source = "\n".join([f"def step({', '.join(f'x{n}' for n in range(len(inputs)))}):", *indented(say.lines, recording.errors), f"    return {returned(say, result)}"])
         self.run = made(say, [*unpacking(say, signature, "given"), *indented(say.lines, recording.errors, ""), f"return {returned(say, result)}"])
 
@@ -530,6 +595,28 @@ def expect_checks_first(calls: list[Call], memory: dict):
     for c in calls:
         if c.fn is expect_answer and wrote: raise refused(wrote.fn, "writes into an argument before a check of values that may fail; make the check first")
         if any(id(memory.get(id(t), t)) not in new for t in c.targets): wrote = c
+
+def expect_apart(calls: list[Call], memory: dict, inputs: list[Slot]):
+    "Raise a `TypeError` if an argument that is written shares its memory with an array from outside."
+    written = {id(memory.get(id(t), t)) for c in calls for t in c.targets}
+    for c in calls:
+        for x in c.given:
+            if type(x) is np.ndarray and any(np.may_share_memory(x, i.value) for i in inputs if id(i) in written and is_array(i)):
+                raise refused(c.fn, "takes an array from outside that shares its memory with an argument that is written; pass both as arguments")
+
+LASTING = {np.where, np.dot, np.concatenate, np.take, np.take_along_axis, np.copyto, named["copy"], named["astype"], named["transpose"], named["T"], named["real"], named["imag"],
+           scatter_numpy, written}      # the shape of their results follows from shapes
+
+def shape_checks(say: Source, c: Call) -> list[str]:
+    "Lines that raise where a result has another shape or dtype than in the recording, if numbers may decide them."
+    ufunc = c.fn if isinstance(c.fn, np.ufunc) else getattr(c.fn, "__self__", None)
+    cut = c.fn is operator.getitem and any(type(x) is Slot and not (is_array(x) and x.value.ndim) for x in leaves(c.args[1]))
+    if isinstance(ufunc, np.ufunc) or c.fn in LASTING or c.fn in SIGNS or c.fn in UNARY or getattr(c.fn, "__module__", "") == "_operator" and not cut: return []
+    new = [x for x in c.made if is_array(x) and not c.targets and id(x) not in say.arrays]
+    return [f"if {y}.shape != {x.value.shape} or {y}.dtype != {say.name(x.value.dtype)}: {say.name(another_shape)}({label(c.fn)!r}, {y})" for x in new for y in [say.name(x)]]
+
+def another_shape(name: str, y: np.ndarray):
+    raise refused(name, f"gave an array of shape {y.shape} and {y.dtype}, and had another shape or dtype in the recording; they must not depend on values")
 
 def fixed_result(c: Call, say: Source, memory: dict, outputs: list) -> np.ndarray | None:
     "The result of a call that is the same array at every replay: a view of an array that stays, or one filled from nothing."
@@ -552,14 +639,19 @@ def indented(lines: list[tuple], ambient: dict, margin: str = "    ") -> list[st
 
 def returned(say: Source, result) -> str:
     "The expression that puts the result together."
+    result = mapped(lambda x: Fresh(x) if is_array(x) and (type(x) is not Slot or id(x) in say.lent) else x, result)
     if simple(result): return say.name(result)
     empty = mapped(lambda x: 0, result)
     rebuild = lambda values: mapped(lambda x: next(values), empty)
     return f"{say.name(rebuild)}(iter({say.name(flat(result))}))"
 
+class Fresh:
+    "A copy of an array that belongs to the program."
+    def __init__(self, array): self.array = array
+
 def simple(tree) -> bool:
     "Is it made of lists, tuples and dicts only?"
-    return parts(tree) is None or type(tree) in (list, tuple, dict) and all(map(simple, tree.values() if type(tree) is dict else tree))
+    return parts(tree) is None or type(tree) in (list, tuple) and all(map(simple, tree)) or type(tree) is dict and all(map(is_literal, tree)) and all(map(simple, tree.values()))
 
 def made(say: Source, lines: list[str]) -> Callable:
     "The function of one argument, `given`, that the lines are the body of."
@@ -598,18 +690,23 @@ class Compiled:
     def record(self, given):
         "Call the function and write down what it does; at the second time with arguments of this kind, make a program of it."
         if max(len(self.programs), len(self.recordings)) >= LIMIT or any(map(is_foreign, flat(given))): return self.f(*given[0], **given[1])
-        signature, recording, inputs = signature_of(given), Recording(), []
-        watched = mapped(lambda x: recording.enter(x, inputs) if is_input(x) else x, given)
+        signature, recording = signature_of(given), Recording()
+        watched = mapped(lambda x: recording.enter(x) if is_input(x) else x, given)
+        held = flat(watched)
         try: result = self.f(*watched[0], **watched[1])
-        except Disappointed: return self.f(*given[0], **given[1])
-        value, recording.result = mapped(value_of, result), mapped(recording.slot_of, result)
-        del watched, result
+        except Disappointed:
+            recording.undo()
+            return self.f(*given[0], **given[1])
+        recording.settle()
+        if list(map(id, flat(watched))) != list(map(id, held)): raise refused(self.f, "puts something into a list, a dict or an object that it was given, which the caller's would not have; write into its arrays, or return what is new")
+        value, recording.result = mapped(value_of, result), mapped(lambda x: x.copy() if type(x) is np.ndarray else recording.slot_of(x), result)
+        del watched, held, result
         expect_none_stored(recording)
         key = tuple(id(line[-1]) if line[1] == "setting" and not isinstance(line[-1], (bool, int, str)) else line for line in signature)
         recording.given = signature         # so that no other object takes the id of a setting
         if key not in self.recordings: self.recordings[key] = recording.without_values()
         elif why := difference(self.recordings.pop(key), recording): raise refused(self.f, f"does not do the same at each call: {why}")
-        else: self.programs.append(Program(recording, signature, inputs, recording.result))
+        else: self.programs.append(Program(recording, signature, recording.inputs, recording.result))
         return value
 
     @property
@@ -617,6 +714,8 @@ class Compiled:
         "The latest program, as Python."
         if not self.programs: raise ValueError(f"{self.__name__} has no program yet; it is made at the second call with arguments of one kind")
         return self.programs[-1].source
+
+    def __get__(self, owner, kind=None): return self if owner is None else MethodType(self, owner)    # a compiled method
 
     def __repr__(self): return f"<compiled {self.__name__}: {len(self.programs)} program{'s' * (len(self.programs) != 1)}>"
 
@@ -627,5 +726,5 @@ def compile(
     """`f`, recorded at its first two calls and replayed into laid-out memory from the third on.
 
     Arguments of another shape, dtype or structure are recorded anew. Other arguments (numbers of layers, functions, strings) and whatever `f` reaches without being given it
-    are constants. Raises `TypeError` when `f` reads a value, when the shape of a result depends on values, when an array is stored outside, or when two recordings differ."""
+    are constants; a Python float that is differentiated is one of NumPy's, a float64. Raises `TypeError` when `f` reads a value, when the shape of a result depends on values, when an array is stored outside, or when two recordings differ."""
     return Compiled(f)
