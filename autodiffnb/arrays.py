@@ -8,20 +8,20 @@ Docs: https://autodiffnb.github.io/autodiffnb/arrays.html.md"""
 from __future__ import annotations
 from functools import partial
 from math import prod
-from operator import index as integer
 from typing import Any
 import numpy as np
 from numpy.lib import scimath
-from .contraction import contraction_axes, dot_axes, inner_axes
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from .contraction import as_operand, contraction_axes, dot_axes, inner_axes
 from .shaping import is_basic, names_once, scatter_by_asking, scatters
 from .program import Watched
-from .tensor import Tensor, elsewhere, entries, label, never_leaves, refusal, wrappers
+from .tensor import Tensor, elsewhere, entries, label, never_leaves, raw, refusal, wrappers
 import autodiffnb.samples
 
 # %% auto #0
-__all__ = ['COMPUTED', 'forms', 'would_compute', 'other_factor', 'arange_lazily', 'scatter_block', 'scatter_lazily',
-           'scatter_on_device', 'Sparse', 'taken', 'product', 'sparse_tensordot', 'sparse_matmul', 'sparse_transpose',
-           'called']
+__all__ = ['COMPUTED', 'record_qr', 'forms', 'would_compute', 'other_factor', 'qr_lazily', 'arange_lazily', 'scatter_block',
+           'scatter_lazily', 'scatter_on_device', 'Sparse', 'taken', 'product', 'sparse_tensordot', 'sparse_matmul',
+           'sparse_transpose', 'called']
 
 # %% ../nbs/27_arrays.ipynb #2de66633
 def would_compute(fn, *args, **params):
@@ -42,7 +42,16 @@ def other_factor(a, **params):
     "Refuse the Cholesky factor of a Dask array."
     raise refusal(np.linalg.cholesky, "Dask returns the upper factor here, where NumPy returns the lower")
 
+def qr_lazily(a, mode="reduced"):
+    "`np.linalg.qr`, refused for a wide matrix in pieces."
+    if raw(a).shape[-2] < raw(a).shape[-1] and raw(a).numblocks[-2] > 1: raise refusal(np.linalg.qr, "of a wide matrix in several blocks of rows Dask's Q is none; rechunk it into one block of rows")
+    return record_qr(a, mode)
+
+record_qr = entries[np.linalg.qr]
 elsewhere[np.linalg.cholesky] = {"dask": other_factor}
+elsewhere[np.linalg.qr] = {"dask": qr_lazily}
+elsewhere[np.linalg.inv] = {"dask": lambda a, of_numpy=entries[np.linalg.inv]: of_numpy(a).astype(a.dtype)}      # Dask's is float64 whatever it was given
+elsewhere[np.real_if_close] = {"dask": lambda a, tol=100: would_compute(np.real_if_close) if a.dtype.kind == "c" else a}
 
 # %% ../nbs/27_arrays.ipynb #a409deb2
 def arange_lazily(*args, **params):
@@ -105,7 +114,7 @@ class Sparse:
     def __init__(self,
         matrix: Any, # two axes; has `shape`, `dtype`, `.T` and `@`
     ):
-        if len(getattr(matrix, "shape", ())) != 2 or not hasattr(matrix, "nnz"):
+        if len(getattr(matrix, "shape", ())) != 2 or not hasattr(matrix, "nnz") or not hasattr(matrix, "T"):
             raise TypeError(f"matrix: expected a sparse matrix of two axes, got {type(matrix).__name__} of shape {getattr(matrix, 'shape', ())}")
         self.matrix = getattr(matrix, "matrix", matrix)
 
@@ -127,20 +136,23 @@ never_leaves[Sparse] = "whose adjoint would be dense; it can be a constant in a 
 
 def taken(matrix: Any, rows: Any) -> Sparse:
     "These rows of a sparse matrix. Raises `TypeError` for a single one, or when its format has no rows to take."
-    if any(isinstance(i, (int, np.integer)) for i in (rows if isinstance(rows, tuple) else (rows,))):
-        raise TypeError(f"rows: expected a slice, or an array of numbers or booleans, since a Sparse keeps its two axes; got {rows}")
+    for i in rows if isinstance(rows, tuple) else (rows,):
+        if isinstance(i, (int, np.integer)) or not (isinstance(i, slice) or i is ...) and np.asarray(i).dtype.kind not in "biu" and np.size(i):
+            raise TypeError(f"rows: expected a slice, or an array of whole numbers or booleans, since a Sparse keeps its two axes; got {rows}")
     try: return Sparse(matrix[rows])
     except (NotImplementedError, TypeError) as error: raise TypeError(f"rows: SciPy takes none of a {type(matrix).__name__}; Sparse(X.tocsr()) has rows") from error
 
 # %% ../nbs/27_arrays.ipynb #798ba976
 def product(S, x, axis):
     "The sum over the columns of the sparse `S` with this axis of the dense `x`; the rows of `S` come first."
-    if len(x.shape) == 1: return S @ x
+    if hasattr(x, "__dask_graph__"): raise TypeError("a Sparse times a lazy array: SciPy would compute it here; x.compute() does that in plain sight, and data_parallel takes a Sparse in each shard")
+    if len(x.shape) == 1: return np.reshape(S @ x, S.shape[:1])      # which SciPy does not do for one row of a coo_array
     x = np.moveaxis(x, axis, 0)
     return (S @ np.reshape(x, (x.shape[0], prod(x.shape[1:])))).reshape(S.shape[0], *x.shape[1:])
 
 def sparse_tensordot(a, b, axes=2):
     "`np.tensordot` of a Sparse and a dense array, over one axis."
+    a, b = as_operand(a), as_operand(b)
     if isinstance(a, Sparse) and isinstance(b, Sparse): raise TypeError("two Sparse have no product here; multiply X.matrix and Y.matrix, which are constants")
     axes_of_a, axes_of_b = contraction_axes(a.shape, b.shape, axes)
     if len(axes_of_a) != 1: raise TypeError(f"tensordot of a Sparse: expected one axis of each to sum over, got axes={axes}")
@@ -150,18 +162,19 @@ def sparse_tensordot(a, b, axes=2):
 
 def sparse_matmul(a, b):
     "`np.matmul` of a Sparse and a dense array."
+    a, b = as_operand(a), as_operand(b)
     if isinstance(a, Sparse): return np.moveaxis(product(a.matrix, b, len(b.shape) - 2), 0, -2) if len(b.shape) > 2 else sparse_tensordot(a, b, ((1,), (0,)))
     return sparse_tensordot(a, b, ((len(a.shape) - 1,), (0,)))
 
 # %% ../nbs/27_arrays.ipynb #13282bac
 def sparse_transpose(a, axes=None):
     "`np.transpose` of a Sparse."
-    return a if axes is not None and [integer(axis) % 2 for axis in axes] == [0, 1] else a.T
+    return a if axes is not None and normalize_axis_tuple(axes, 2, "axes") == (0, 1) else a.T
 
 forms = {    # what NumPy's functions do with a Sparse
     np.matmul: sparse_matmul, np.tensordot: sparse_tensordot, np.dot: lambda a, b: sparse_tensordot(a, b, dot_axes(a, b)),
     np.transpose: sparse_transpose, np.permute_dims: sparse_transpose, np.matrix_transpose: lambda x: x.T, np.linalg.matrix_transpose: lambda x: x.T,
-    np.swapaxes: lambda a, axis1, axis2: a.T if (axis1 - axis2) % 2 else a, np.iscomplexobj: lambda x: x.dtype.kind == "c",
+    np.swapaxes: lambda a, axis1, axis2: a.T if normalize_axis_index(axis1, 2) != normalize_axis_index(axis2, 2) else a, np.iscomplexobj: lambda x: x.dtype.kind == "c",
 }
 
 def called(fn, types, args, params):
@@ -170,6 +183,6 @@ def called(fn, types, args, params):
     if fn not in forms: raise TypeError(f"np.{label(fn)} of a Sparse: a sparse matrix has products only (@, np.matmul, np.dot, np.tensordot over one axis)")
     return forms[fn](*args, **params)
 
-Sparse.__array_ufunc__ = lambda self, ufunc, how, *inputs, **params: called(ufunc if how == "__call__" else how, map(type, inputs), inputs, params)
+Sparse.__array_ufunc__ = lambda self, ufunc, how, *inputs, **params: called(ufunc if how == "__call__" else getattr(ufunc, how), map(type, inputs), inputs, params)
 Sparse.__array_function__ = lambda self, fn, types, args, params: called(fn, types, args, params)
 wrappers.update(scipy=Sparse, sparse=Sparse)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from . import elementwise, reduction, shaping
 from .shaping import inverse_permutation
-from .tensor import NOTHING, Tensor, as_array, as_arrays, constants, defvjp, entries, implements, primitive, raw, record, refusal
+from .tensor import NOTHING, Tensor, as_array, as_arrays, constants, defvjp, entries, implements, primitive, raw, record, refusal, unknown
 
 # %% auto #0
 __all__ = ['LETTERS', 'young', 'surviving', 'WayBack', 'ways_back', 'back_to_A', 'back_to_B', 'axis_pairs', 'contraction_axes',
@@ -248,7 +248,7 @@ def letter_lengths(subscripts: str, terms: list[str], shapes: tuple) -> dict[str
         for c, n in zip(t, shape):
             if own.setdefault(c, n) != n or 1 != lengths.get(c, 1) != n != 1:
                 raise ValueError(f"einsum {subscripts!r} of shapes {', '.join(map(str, map(tuple, shapes)))}: "
-                                 f"the index {c!r} has length {n} in operand {i}, and another before")
+                                 f"the index {c!r} has length {n} in operand {i}, and another before{unknown(*shapes)}")
             if lengths.get(c, 1) == 1: lengths[c] = n
     return lengths
 

@@ -369,11 +369,13 @@ async def locate(self, placed: Placed, numbers: Iterable[int]):
     since, found = monotonic(), -1
     while True:
         threads = await self.workers()
+        for i in numbers:
+            if threads and placed.is_forgotten(i): placed.make(i, slots(len(placed.at), threads)[i])
         who = await self.scheduler(self.client.who_has, [placed.leaves[i] for i in numbers])
         have = {i: [a for a in who.get(placed.leaves[i].key, ()) if a in threads] for i in numbers}
         for i, holders in have.items():
             if holders: placed.at[i] = placed.at[i] if placed.at[i] in holders else holders[0]
-            elif threads and (placed.at[i] not in threads or placed.is_forgotten(i)): placed.make(i, slots(len(placed.at), threads)[i])
+            elif threads and placed.at[i] not in threads: placed.make(i, slots(len(placed.at), threads)[i])
             else: await self.expect_coming(placed.leaves[i], i, len(placed.leaves))
         if all(have.values()): return
         some = sum(map(bool, have.values()))

@@ -28,11 +28,12 @@ __all__ = ['ABOUT', 'SHAPELESS', 'BINARY', 'COMPARING', 'UNARY', 'named', 'WRITE
            'LINE', 'FILLED', 'SIGNS', 'OTHER', 'EAGER', 'LASTING', 'LIMIT', 'Slot', 'kind', 'is_array', 'is_foreign',
            'leaves', 'replaced', 'plain', 'Call', 'expect_no_write', 'checksum', 'refused', 'Recording', 'Watched',
            'method', 'define', 'define_in_place', 'Named', 'Disappointed', 'expect', 'expect_answer', 'refuse_reading',
-           'tensordot_calls', 'as_one_call', 'difference', 'structure', 'unlike', 'expect_none_stored', 'find_memory',
-           'without_repeats', 'needed_calls', 'lowered', 'writes_out', 'addresses', 'lives', 'elementwise_over',
-           'lay_out', 'Source', 'function_name', 'statement', 'signature_of', 'is_literal', 'is_input', 'flat',
-           'mapped', 'unpacking', 'Program', 'expect_checks_first', 'expect_apart', 'shape_checks', 'another_shape',
-           'fixed_result', 'indented', 'returned', 'Fresh', 'simple', 'made', 'value_of', 'Compiled', 'compile']
+           'tensordot_calls', 'as_one_call', 'difference', 'in_words', 'structure', 'unlike', 'expect_none_stored',
+           'find_memory', 'without_repeats', 'needed_calls', 'lowered', 'writes_out', 'addresses', 'lives',
+           'elementwise_over', 'lay_out', 'Source', 'function_name', 'statement', 'signature_of', 'is_literal',
+           'is_input', 'flat', 'mapped', 'unpacking', 'Program', 'expect_checks_first', 'expect_apart', 'shape_checks',
+           'another_shape', 'fixed_result', 'indented', 'returned', 'Fresh', 'simple', 'made', 'value_of', 'Compiled',
+           'compile']
 
 # %% ../nbs/17_program.ipynb #20527915
 class Slot:
@@ -330,11 +331,15 @@ def difference(first: Recording, second: Recording) -> str | None:
             if why := unlike(partner.setdefault(x, y) if type(x) is Slot else x, y): return f"{where}, {why}"
             if x is y and type(x) is np.ndarray and first.sums[id(x)] != second.sums[id(x)]: return f"{where}, took an array from outside that was written to in between (by a random draw, a state?)"
         for x, y in zip(a.made, b.made):
-            if x.kind != y.kind: return f"{where}, gave shape {x.kind[1]} at one call and {y.kind[1]} at the next"
+            if x.kind != y.kind: return f"{where}, gave {in_words(x.kind)} at one call and {in_words(y.kind)} at the next"
             partner[x] = y
     if len(first.calls) != len(second.calls): return f"{len(first.calls)} NumPy calls were made at one call and {len(second.calls)} at the next"
     results = [flat(first.result), flat(second.result)]
     if len(results[0]) != len(results[1]) or any(unlike(partner.get(x, y) if type(x) is Slot else x, y) for x, y in zip(*results)): return "it returned something else"
+
+def in_words(kind: tuple) -> str:
+    "A kind as a reader says it: `float64 of shape (3,)`, `complex`."
+    return f"{kind[2]} of shape {kind[1]}" if kind[2] is not None else kind[0].__name__
 
 def structure(c: Call) -> str:
     "How the arguments and results of a call are nested, whatever they are."

@@ -12,7 +12,7 @@ from operator import index as as_int
 from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
-from .tensor import Tensor, brief, defvjp, entries, implements, label, method, primitive, raw, record, refusal
+from .tensor import Tensor, brief, defvjp, entries, implements, is_misleading, label, method, misleading, primitive, raw, record, refusal
 import autodiffnb.elementwise
 
 # %% auto #0
@@ -96,6 +96,7 @@ def settings(**given) -> dict:
 def prepared(fn, a, dtype=None, out=None, where=True, fill=0):
     "The argument of the reduction `fn` once `dtype=` and `where=` are dealt with."
     if out is not None: raise refusal(fn, "out= writes into an array; use the value that is returned")
+    if is_misleading(where): raise misleading(where)
     if dtype is not None:
         if np.dtype(dtype).kind not in "fc": raise refusal(fn, f"dtype={np.dtype(dtype)} has no derivative; expected a floating-point dtype")
         a = a.astype(dtype)

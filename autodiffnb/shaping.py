@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
-from .tensor import Tensor, constants, creators, defvjp, entries, implements, kin, label, leaf_value, library, method, primitive, raw, record, refusal
+from .tensor import Tensor, constants, creators, defvjp, entries, implements, is_misleading, kin, label, leaf_value, library, method, misleading, primitive, raw, record, refusal
 from .reduction import along, as_shape, cast, settings
 
 # %% auto #0
@@ -443,6 +443,7 @@ class At:
         "`v` in the dtype of `x` and the shape of the place."
         if isinstance(v, (np.generic, int, float, complex)) and kin(self.x) is not None: v = np.full_like(kin(self.x), v, shape=(), dtype=np.asarray(v).dtype)
         v = v if hasattr(v, "dtype") and not isinstance(v, type) else np.asarray(v)
+        if is_misleading(v): raise misleading(v)
         if v.dtype.kind not in "biufc": raise TypeError(f"v: expected numbers, got {v.dtype}")
         if v.dtype.kind == "c" and self.x.dtype.kind != "c": raise TypeError(f"v: expected real numbers for an array of {self.x.dtype}, got {v.dtype}")
         shape = selection_shape(self.index, self.x.shape)

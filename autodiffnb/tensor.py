@@ -45,8 +45,8 @@ def is_misleading(x) -> bool:
     return isinstance(x, MISLEADING) or hasattr(x, "shape") and library(x) in ADVICE and not isinstance(x, (np.ndarray, np.generic, Tensor))
 
 def misleading(x) -> TypeError:
-    "The error for an array whose arithmetic is not NumPy's."
-    return TypeError(f"{type(x).__name__}: its arithmetic is not that of an array; {ADVICE[library(x)]}")
+    "The error for an array whose arithmetic is not NumPy's, or for a type of such arrays."
+    return TypeError(f"{label(x if isinstance(x, type) else type(x))}: its arithmetic is not that of an array; {ADVICE['numpy' if isinstance(x, type) else library(x)]}")
 
 never_leaves: dict[type, str] = {}    # types that a leaf can't hold, and why
 
@@ -295,6 +295,9 @@ def flattened(x): return [leaf for part in x for leaf in flattened(part)] if typ
 
 @method
 def __array_function__(self, fn, types, args, kwargs):
+    if len(types) > 1:
+        for kind in types:
+            if issubclass(kind, MISLEADING): raise misleading(kind)
     if fn in elsewhere:
         for name in map(library, flattened([*args, *kwargs.values()])):
             if name in elsewhere[fn]: return elsewhere[fn][name](*args, **kwargs)
@@ -518,6 +521,7 @@ def item(self, *where: int) -> float:
 @method
 def __len__(self) -> int:
     if not self.shape: raise TypeError("len() of a Tensor without axes")
+    if why := unknown(self.shape[:1]): raise TypeError(f"len() of a Tensor whose first axis has an unknown length{why}")
     return self.shape[0]
 
 @method

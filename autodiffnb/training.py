@@ -8,9 +8,9 @@ Docs: https://autodiffnb.github.io/autodiffnb/training.html.md"""
 __all__ = ['KIND', 'VERSION', 'Model', 'whole', 'seeded', 'real_dtype', 'plain_array', 'rows', 'SoftmaxRegression', 'MLP',
            'evaluate', 'checked_pair', 'History', 'to_csv', 'shown', 'plot', 'write_atomically', 'regular', 'is_gone',
            'save', 'in_json', 'check_model', 'check_kinds', 'Checkpoint', 'load', 'understood', 'not_ours', 'contents',
-           'members', 'generator_in', 'put', 'Diverged', 'not_finite', 'diverged', 'priced', 'one_epoch', 'Silent',
-           'Lines', 'Bar', 'reporter', 'shuffler', 'begun', 'checksum', 'check_run', 'check_path', 'check_data',
-           'check_images', 'named', 'Picked', 'in_shards', 'fit', 'run']
+           'members', 'generator_in', 'put', 'Diverged', 'not_finite', 'kept_numbers', 'diverged', 'priced',
+           'one_epoch', 'Silent', 'Lines', 'Bar', 'reporter', 'shuffler', 'begun', 'checksum', 'check_run',
+           'check_path', 'check_data', 'check_images', 'named', 'Picked', 'in_shards', 'fit', 'run']
 
 # %% ../nbs/23_training.ipynb #d85e5048
 import contextlib
@@ -414,10 +414,15 @@ class Diverged(FloatingPointError):
 
 def not_finite(params: dict[str, Tensor]) -> str: return ", ".join(name for name, p in params.items() if not np.isfinite(p.value).all())
 
+def kept_numbers(X: Any) -> Any:
+    "The numbers of an array; of a sparse matrix, those that it keeps."
+    matrix = getattr(X, "matrix", None)
+    return X if matrix is None else (matrix.tocoo() if hasattr(matrix, "tocoo") else matrix).data
+
 def diverged(model, X, history, step, loss, before) -> Diverged:
     "The error for a loss that is not finite, with what can be said about the cause."
     epoch, bad = len(history) + 1, not_finite(model.params)
-    why = ("the images of this batch are not finite" if not np.isfinite(X).all() else
+    why = ("the images of this batch are not finite" if not np.isfinite(kept_numbers(X.images[X.rows] if isinstance(X, Picked) else X)).all() else
            f"not finite any more: {bad}; a smaller learning rate may help" if bad else "a smaller learning rate may help")
     return Diverged(f"epoch {epoch}, step {step}: the loss is {loss}" + (f", one step before it was {before:.4g}" if step > 1 else "") + f"; {why}",
                     epoch, step, loss, history)
@@ -572,6 +577,7 @@ def check_images(images, name):
     if hasattr(images, "__dask_graph__"): raise TypeError(f"{name}: expected images in memory, got a lazy Dask array; pass x.compute(), or take steps with data_parallel, for which its blocks are shards")
     if not hasattr(images, "__array_function__") and hasattr(images, "tocsr"): raise TypeError(f"{name}: expected images as an array or a Sparse, got {type(images).__name__}; Sparse(images) is one")
     if images.dtype.kind not in "biufc": raise TypeError(f"{name}: expected images as numbers, got {images.dtype}")
+    if hasattr(images, "matrix") and not (good := np.isfinite(numbers := kept_numbers(images))).all(): raise ValueError(f"{name}: expected finite numbers, got {numbers[~good][0]} in the sparse matrix")
     for at in range(0, len(images) if type(images) is np.ndarray and images.dtype.kind in "fc" else 0, 1000):
         if (good := np.isfinite(block := images[at:at + 1000])).all(): continue
         first, *rest = np.argwhere(~good)[0].tolist()

@@ -494,9 +494,52 @@ def test_regression_on_a_sparse_matrix_with_second_derivatives_and_minibatches()
     np.testing.assert_allclose(model(S).value, model(DENSE).value, rtol=1e-5, atol=1e-6)
 
 
+def test_rows_of_a_sparse_matrix_are_whole_numbers():
+    S = Sparse(scipy_sparse.csr_array(DENSE))
+    for rows in (np.array([1.7]), np.array([1.0, 0.0]), [0.0], (slice(None), np.array([0.5]))):
+        with pytest.raises(TypeError, match="rows: expected a slice, or an array of whole numbers or booleans"): S[rows]
+    assert S[[1, 2]].shape == S[1:3].shape == (2, S.shape[1]) and S[[]].shape == (0, S.shape[1])
+
+
+def test_one_row_of_a_coo_array_keeps_its_axis():
+    for shape in ((1, 4), (4, 1), (1, 1)):
+        S, v, u = Sparse(scipy_sparse.coo_array(np.ones(shape))), np.arange(1.0, shape[1] + 1), np.arange(1.0, shape[0] + 1)
+        np.testing.assert_array_equal((S @ Tensor(v)).value, np.ones(shape) @ v)
+        np.testing.assert_array_equal((Tensor(u) @ S).value, u @ np.ones(shape))
+        np.testing.assert_array_equal(gradients((S @ (t := Tensor(v))).sum(), t), np.full(shape[1], shape[0]))
+
+
+def test_what_is_not_for_a_sparse_matrix_says_so():
+    S = Sparse(scipy_sparse.csr_array(np.eye(3)))
+    np.testing.assert_array_equal(S @ [1.0, 2.0, 3.0], [1, 2, 3])
+    with pytest.raises(TypeError, match="two Sparse have no product"): S @ scipy_sparse.csr_array(np.eye(3))
+    with pytest.raises(TypeError, match="np.reduce of a Sparse"): np.add.reduce(S)
+    with pytest.raises(ValueError, match="B has 0 axes"): S @ Tensor(2.0)
+    with pytest.raises(ValueError, match="axes"): np.transpose(S, (0, 0))
+    with pytest.raises(ValueError, match="axis"): np.swapaxes(S, 0, 5)
+    for call in (lambda t: S @ t, lambda t: t @ S):
+        with pytest.raises(TypeError, match="a Sparse times a lazy array"): call(Tensor(da.ones(3, chunks=2)))
+
+
 def test_float32_stays_float32_with_a_sparse_matrix():
     S, t = Sparse(scipy_sparse.csr_array(DENSE.astype(np.float32))), Tensor(W.astype(np.float32))
     assert (S @ t).dtype == gradients((S @ t).sum(), t).dtype == np.float32 == S.dtype
+
+
+def test_what_dask_does_otherwise_is_refused_or_put_right():
+    wide, small = da.from_array(np.arange(15.0).reshape(3, 5), chunks=((2, 1), 5)), da.from_array(2 * np.eye(3, dtype=np.float32), chunks=3)
+    with pytest.raises(TypeError, match="one block of rows"): np.linalg.qr(Tensor(wide))
+    Q, R = np.linalg.qr(Tensor(wide.rechunk(5)))
+    np.testing.assert_allclose((Q @ R).value.compute(), wide.compute(), atol=1e-12)
+    assert np.linalg.inv(Tensor(small)).value.dtype == np.linalg.inv(Tensor(small)).value.compute().dtype == np.float32
+    with dask.config.set(scheduler=lambda *args, **params: pytest.fail("computed")):
+        for q in (da.ones(1, chunks=1) / 2, Tensor(da.ones(1, chunks=1) / 2)):
+            with pytest.raises(TypeError, match="q= is a lazy array"): np.quantile(Tensor(np.arange(4.0)), q)
+        with pytest.raises(TypeError, match="np.real_if_close of a Tensor: Dask"): np.real_if_close(Tensor(wide + 0j))
+        assert np.real_if_close(Tensor(wide)).shape == (3, 5)
+    unknown = Tensor(wide[:, 0][wide[:, 0] > 1])
+    with pytest.raises(TypeError, match="compute_chunk_sizes"): len(unknown)
+    with pytest.raises(ValueError, match="compute_chunk_sizes"): np.einsum("i,i", unknown, np.ones(2))
 
 
 @pytest.mark.parametrize("kind", MATRICES, ids=lambda k: k.__name__)

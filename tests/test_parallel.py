@@ -197,6 +197,25 @@ def test_a_future_that_failed_says_which_shard():
     assert e.value.__notes__ == ["while shard 1 was brought here"]
 
 
+def test_delayed_shards_are_in_memory_one_at_a_time():
+    dask, alive, most = pytest.importorskip("dask"), [0], [0]
+    class Counted(np.ndarray):
+        def __del__(self): alive[0] -= self.base is None
+    def load(i):
+        alive[0] += 1
+        return (np.full((4, 2), float(i)).view(Counted).copy(),)
+    def mean(p, x):
+        most[0] = max(most[0], alive[0])
+        return float(x.mean())
+    with ThreadPoolExecutor(2) as pool:
+        for executor, limit in ((None, 1), (pool, 4)):
+            most[0] = 0
+            assert ad.data_parallel(mean, executor)(None, [dask.delayed(load)(i) for i in range(20)]) == 9.5 and 1 <= most[0] <= limit
+    with pytest.raises(ZeroDivisionError) as e: ad.data_parallel(mean)(None, [dask.delayed(lambda: 1 / 0)()])
+    assert e.value.__notes__ == ["in shard 0 of 1"]
+    with pytest.raises(TypeError, match="at position 0 came int"): ad.data_parallel(mean)(None, [dask.delayed(lambda: 1)()])
+
+
 def test_delayed_shards_and_a_mixture():
     dask, da = pytest.importorskip("dask"), pytest.importorskip("dask.array")
     alone, x, t = ad.data_parallel(price)(PARAMS, [made(i) for i in range(4)]), da.from_array(X), LABELS
@@ -460,6 +479,33 @@ def test_fit_on_a_cluster(client):
         model = MLP([20, 8, 5])
         return fit(model, (X, LABELS), epochs=2, batch_size=100, shuffle=2, executor=executor, progress=False).rows, bits({n: p.value for n, p in model.params.items()})
     with ThreadPoolExecutor(2) as pool: assert run(client) == run(pool)
+
+
+def test_the_same_arrays_in_other_shards_are_other_shards(client):
+    a, b = np.ones(3), np.full(3, 5.0)
+    step = ad.data_parallel(lambda p, *xs: float(sum(np.mean(x) for x in xs)), client)
+    assert [step(None, shards) for shards in ([(a,), (b,)], [(a, b)], [(a,), (b,)])] == [3, 6, 3]
+
+
+def test_a_client_that_is_restarted_gets_the_shards_again():
+    with clusters() as start:
+        cluster, client = start()
+        shards, step = ad.split_rows(X, LABELS, shards=4), ad.data_parallel(price, client)
+        before = bits(step(PARAMS, shards))
+        client.restart()
+        assert bits(step(PARAMS, shards)) == before == bits(step(PARAMS, shards))
+        client.close()
+        with pytest.raises(ConnectionError, match="closed"): step(PARAMS, shards)
+
+
+@pytest.mark.parametrize("which", ["cluster", "client"])
+def test_who_closes_it_in_the_middle_of_a_step_hears_of_it(which):
+    with clusters() as start:
+        cluster, client = start()
+        def slow(p, x): time.sleep(3); return x.mean()
+        step = ad.data_parallel(slow, client, timeout=20)
+        threading.Timer(1, dict(cluster=cluster, client=client)[which].close).start()
+        with pytest.raises(ConnectionError, match="executor: "): step(None, [(X,), (X,)])
 
 
 def test_a_client_that_is_asynchronous_or_closed_is_refused():

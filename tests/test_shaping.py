@@ -363,6 +363,14 @@ def test_dask_stays_lazy(name):
     np.testing.assert_allclose(grad.compute(), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("other", [np.matrix([[1.0, 2.0]]), np.ma.masked_array([[1.0, 2.0]], mask=[[1, 1]])], ids=["matrix", "masked"])
+def test_what_misleads_does_not_enter_by_a_join(other):
+    t = Tensor(np.array([[3.0, 4.0]]))
+    for join in (np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.column_stack, np.block, lambda xs: np.append(*xs), lambda xs: np.where(xs[0].value > 3, *xs), lambda xs: xs[0].at[0].set(xs[1][0]), lambda xs: np.broadcast_arrays(*xs)):
+        with pytest.raises(TypeError, match="its arithmetic is not that of an array"): join([t, other])
+    with pytest.raises(TypeError, match="its arithmetic is not that of an array"): np.sum(t, where=other > 0)
+
+
 def test_an_array_without_a_scatter_says_so(monkeypatch):
     monkeypatch.delitem(scatters, "dask", raising=False)
     t = Tensor(da.from_array(ROW, chunks=2))

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings as rules, strategies as st
 
 from autodiffnb import training as T
+from autodiffnb.arrays import Sparse
 from autodiffnb.backward import gradients
 from autodiffnb.loss import cross_entropy
 from autodiffnb.tensor import Tensor, numbers
@@ -320,6 +321,15 @@ def test_a_loss_that_turns_nan_names_the_step():
     assert isinstance(error, FloatingPointError) and error.history is diary and len(diary) == 2
     assert error.epoch == 3 and error.step >= 2 and not math.isfinite(error.loss)
     assert str(error).startswith(f"epoch 3, step {error.step}: the loss is {error.loss}, one step before it was ") and "smaller learning rate" in str(error)
+
+def test_a_loss_that_turns_nan_on_a_sparse_matrix_says_why():
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    images = TRAIN[0].reshape(len(TRAIN[0]), -1).copy()
+    with np.errstate(all="ignore"), pytest.raises(Diverged, match="a smaller learning rate may help"):
+        quiet(model := small(), (Sparse(scipy_sparse.csr_array(images)), TRAIN[1]), epochs=3, optimizer=SGD(model.params, lr=1e38))
+    images[40, 0] = np.nan
+    with pytest.raises(ValueError, match="train: expected finite numbers, got nan in the sparse matrix"): quiet(small(), (Sparse(scipy_sparse.csr_array(images)), TRAIN[1]), epochs=1)
+
 
 def test_a_loss_that_turns_nan_says_why_where_it_can():
     images = TRAIN[0].copy()
