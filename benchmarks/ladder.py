@@ -3,14 +3,15 @@
     ladder.py [--threads 1] [--rounds 300] [--block-seconds 0.01]     writes JSON to stdout
 
 All rungs run in one process, a block of steps of each in turn, in a new order each round. What a thing costs is the median over the rounds of
-the difference between its rung and the one before. The second list is the same for single calls: NumPy's own, and the call recorded.
+the difference between its rung and the one before. The second list is the same for single calls: NumPy's own, and the call recorded. The third
+is what a node of a long chain costs with Python's garbage collector and without.
 """
-import argparse, json, os, random, statistics, sys
+import argparse, gc, json, os, random, statistics, sys
 from pathlib import Path
 
 from worker import close, seconds
 
-BATCHES = (32, 256)
+BATCHES, CHAINS = (32, 256), (1_000, 10_000, 100_000)
 
 
 def steps(n):
@@ -18,6 +19,7 @@ def steps(n):
     import numpy as np
     from autodiffnb import Tensor, cross_entropy, gradients, linear
     from autodiffnb.backward import path_between, seed, sum_to, sweep
+    from autodiffnb.contraction import matmul_back_to_B
     from autodiffnb.loss import checked_one_hot, one_hot, price_and_excess
     from jobs import LR, data_of, descend, loss_and_adjoint
     data = data_of("softmax", dict(n=n))
@@ -41,7 +43,7 @@ def steps(n):
     def plain(f): f.recorded = False; return f
     def taped(f): f.recorded = True; return f
 
-    def back(excess): return X.T @ excess, sum_to(excess, (10,))
+    def back(excess, W, b): return matmul_back_to_B(excess, None, X, W), sum_to(excess, b.shape)
 
     @rung("by hand, in place")
     @plain
@@ -56,29 +58,27 @@ def steps(n):
     def _(W, b):
         z = X @ W + b
         loss, excess = price_and_excess(z, one_hot(labels, z.shape, -1), -1, "mean")
-        return loss, back(excess)
+        return loss, back(excess, W, b)
 
     @rung("+ the check of the labels")
     @plain
     def _(W, b):
         z = X @ W + b
         loss, excess = price_and_excess(z, checked_one_hot(labels, z.shape, -1), -1, "mean")
-        return loss, back(excess)
+        return loss, back(excess, W, b)
 
     @rung("+ recording")
     @taped
     def _(W, b):
-        z = linear(X, W, b)
-        loss = cross_entropy(z, labels)
-        return loss.value, back(loss.kept[0])
+        loss = cross_entropy(linear(X, W, b), labels)
+        return loss.value, back(loss.kept[0], W.value, b.value)
 
     @rung("+ the path")
     @taped
     def _(W, b):
-        z = linear(X, W, b)
-        loss = cross_entropy(z, labels)
+        loss = cross_entropy(linear(X, W, b), labels)
         path_between((W, b), loss)
-        return loss.value, back(loss.kept[0])
+        return loss.value, back(loss.kept[0], W.value, b.value)
 
     @rung("+ the sweep")
     @taped
@@ -148,14 +148,30 @@ def ladder(n, rounds, block_seconds, rng):
     more = [[0.0] * rounds] + [[y - x for x, y in zip(found[before], found[name])] for before, name in zip(names, names[1:])]
     return dict(batch=n, rungs=[dict(rung=name, microseconds=spread(found[name]), more=spread(m)) for name, m in zip(names, more)])
 
+def chains(rounds):
+    "Microseconds that a node takes, forward and back, in chains of numbers: with the garbage collector and without."
+    from peers.ours import chain
+    found = []
+    for n in CHAINS:
+        step, times = chain(0.5, -0.7, n // 2).step, dict(on=[], off=[])
+        step()
+        for _ in range(min(rounds, 10)):
+            for how, switch in (("on", gc.enable), ("off", gc.disable)):
+                gc.collect()
+                switch()
+                times[how].append(1e6 * seconds(step, 1, lambda x: None) / n)
+        gc.enable()
+        found.append(dict(nodes=n) | {how: spread(xs) for how, xs in times.items()})
+    return found
+
 def measure(rounds, block_seconds):
-    "Both lists."
+    "All lists."
     rng = random.Random(0)
     prices = []
     for name, pair in calls().items():
         found = timed(dict(zip(("numpy", "recorded"), pair)), rounds, block_seconds / 5, rng)
         prices.append(dict(call=name) | {side: spread(xs) for side, xs in found.items()})
-    return dict(ladders=[ladder(n, rounds, block_seconds, rng) for n in BATCHES], calls=prices)
+    return dict(ladders=[ladder(n, rounds, block_seconds, rng) for n in BATCHES], calls=prices, chains=chains(rounds))
 
 
 def main():

@@ -75,18 +75,22 @@ def calls(report):
     return [["one call, microseconds", "NumPy", "recorded", "more"]] + [
         [c["call"], f"{c['numpy'][1]:.2f}", f"{c['recorded'][1]:.2f}", f"{c['recorded'][1] - c['numpy'][1]:.2f}"] for c in report["ladder"]["calls"]]
 
+def chains(report):
+    "What a node of a chain of numbers costs with the garbage collector and without, in microseconds."
+    return [["nodes in a chain", "microseconds each", "without the collector"]] + [[f"{c['nodes']:,}", f"{c['on'][1]:.2f}", f"{c['off'][1]:.2f}"] for c in report["ladder"]["chains"]]
+
 def threads(report):
     "What a BLAS thread for each processor takes, as a ratio to one thread."
     rows = report["threads"]
     names = list(rows[0]["milliseconds"])
     return [[f"time with {rows[0]['threads']} threads / with one", *names, *[f"{v}, beside a busy process" for v in names]]] + [
-        [r["job"], *[f"{r[how][v][1]:.2f}" for how in ("alone", "beside") for v in names]] for r in rows]
+        [r["job"], *["{1:.2f} ({0:.2f} to {2:.2f})".format(*r[how][v]) for how in ("alone", "beside") for v in names]] for r in rows]
 
 def text(report):
     "Everything, for the terminal."
     parts = [text_table(f(report)) for f in (times, ratios, goals, memory)] if report["jobs"] else []
     if report["growth"]: parts.append(text_table(slopes(report)))
-    if report["ladder"]: parts += [*[text_table(rungs(l)) for l in report["ladder"]["ladders"]], text_table(calls(report))]
+    if report["ladder"]: parts += [*[text_table(rungs(l)) for l in report["ladder"]["ladders"]], text_table(calls(report)), text_table(chains(report))]
     if report["threads"]: parts.append(text_table(threads(report)))
     skipped = [f"skipped: {name}, because {why} is not installed" for name, why in report["skipped"].items()]
     return "\n\n".join([*parts, *["\n".join(skipped)] * bool(skipped)])
@@ -97,20 +101,26 @@ def bars(report):
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FuncFormatter
     names, jobs = [v for v in columns(report) if v != "hand-written"], report["jobs"][::-1]
-    figure, ax = plt.subplots(figsize=(6, 0.6 + 0.55 * len(jobs)), dpi=96, layout="constrained")
+    far = [max((r[1] for r in job["ratios"].values()), default=1) > 100 for job in jobs]    # these get a scale of their own
+    groups = [g for g in ([job for job, f in zip(jobs, far) if f == which] for which in (False, True)) if g]
+    figure, axes = plt.subplots(len(groups), figsize=(6, 1 + 0.5 * len(jobs)), dpi=96, layout="constrained", height_ratios=[len(g) + 0.2 for g in groups], squeeze=False)
     plt.close(figure)
-    for v in names:
-        color, marker = LOOKS[v]
-        points = [(job["ratios"][v], i) for i, job in enumerate(jobs) if v in job["ratios"]]
-        ax.plot([r[1] for r, _ in points], [i for _, i in points], marker, color=color, label=v, ms=6, ls="")
-    ax.axvline(1, color="black", lw=1)
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    ax.set_yticks(range(len(jobs)), [job["job"] for job in jobs], fontsize=8)
-    ax.set_xlabel("time, as a multiple of hand-written NumPy's", fontsize=8)
-    ax.tick_params(labelsize=8)
-    ax.grid(axis="x", alpha=0.3)
-    ax.legend(fontsize=7, ncols=3, loc="lower center", bbox_to_anchor=(0.35, 1.0), frameon=False)
+    for ax, group in zip(axes.flat, groups):
+        for v in names:
+            color, marker = LOOKS[v]
+            points = [(job["ratios"][v], i) for i, job in enumerate(group) if v in job["ratios"]]
+            ax.plot([r[1] for r, _ in points], [i for _, i in points], marker, color=color, label=v, ms=6, ls="")
+        ax.axvline(1, color="black", lw=1)
+        ax.set_xscale("log")
+        low, high = ax.get_xlim()
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        ax.xaxis.set_minor_formatter(FuncFormatter(lambda x, _, shown="235" if high < 30 * low else "": f"{x:g}" if f"{x:e}"[0] in shown else ""))
+        ax.set_yticks(range(len(group)), [job["job"] for job in group], fontsize=8)
+        ax.set_ylim(-0.6, len(group) - 0.4)
+        ax.tick_params(labelsize=8, which="both")
+        ax.grid(axis="x", alpha=0.3)
+    axes[-1, 0].set_xlabel("time, as a multiple of hand-written NumPy's", fontsize=8)
+    axes[0, 0].legend(fontsize=7, ncols=3, loc="lower center", bbox_to_anchor=(0.35, 1.0), frameon=False)
     return figure
 
 def waterfall(report):
