@@ -24,9 +24,9 @@ from .tensor import Tensor, label
 from .transforms import SETTINGS
 
 # %% auto #0
-__all__ = ['jobs', 'BEAT', 'ANSWER', 'form', 'joined', 'Total', 'rows', 'counted', 'packed', 'Job', 'rebuilt', 'dumped',
-           'attempt', 'fill', 'answer', 'parts_of', 'is_delayed', 'is_dask_array', 'as_shard', 'shard_list', 'at_home',
-           'here', 'computed', 'split_rows', 'gathered', 'again', 'slots', 'in_cluster', 'is_dask_future', 'leaf',
+__all__ = ['jobs', 'BEAT', 'ANSWER', 'form', 'joined', 'Total', 'rows', 'counted', 'computed', 'packed', 'Job', 'rebuilt',
+           'dumped', 'as_shard', 'attempt', 'fill', 'answer', 'parts_of', 'is_delayed', 'is_dask_array', 'shard_list',
+           'at_home', 'here', 'split_rows', 'gathered', 'again', 'slots', 'in_cluster', 'is_dask_future', 'leaf',
            'Placed', 'Traffic', 'Cluster', 'method', 'step', 'replies', 'ask', 'scheduler', 'workers', 'noticed',
            'locate', 'expect_coming', 'place', 'some_workers', 'level', 'explained', 'keeps_dying', 'nobody',
            'DataParallel', 'is_lazy', 'is_client', 'data_parallel']
@@ -79,6 +79,8 @@ def counted(n: Any) -> int | float:
     if not isinstance(n, Real) or not 0 <= n < np.inf: raise ValueError(f"weight: expected a number of 0 or more for each shard, got {n!r}")
     return n
 
+def computed(x: Any) -> Any: return x.compute(scheduler="synchronous") if hasattr(x, "__dask_graph__") else x
+
 def packed(x: Any) -> Any:
     "`x`, as a copy in C order if its numbers are not aligned or do not lie together. BLAS would not take it as it is, and NumPy's own loops add in another order."
     return x if not isinstance(x, np.ndarray) or x.flags.aligned and (x.flags.c_contiguous or x.flags.f_contiguous) else x.copy()
@@ -113,6 +115,12 @@ def dumped(x: Any) -> bytes:
                                                "(functions made by functions need cloudpickle, which comes with the extra `distributed`)") from error
 
 # %% ../nbs/21_parallel.ipynb #4dd6892f
+def as_shard(shard: Any, i: int) -> tuple:
+    "The arrays of shard number `i`. Raises `TypeError` when it is something else."
+    if isinstance(shard, (tuple, list)) and len(shard): return tuple(shard)
+    raise TypeError(f"shards: expected a tuple of arrays, or a future of one, for each shard; at position {i} came {type(shard).__name__}"
+                    f"{'' if isinstance(shard, tuple) else '. The whole batch as one shard is [(X, labels)]'}")
+
 def attempt(job: Job, params: Any, shard: Any, extra: tuple, i: int, count: int) -> tuple | None:
     "What the job gives of a shard and what travels with the step; an error gets a note that says where."
     try: return job(params, (*as_shard(computed(shard), i), *extra))
@@ -165,12 +173,6 @@ def is_delayed(x: Any) -> bool:
 
 def is_dask_array(x: Any) -> bool: return hasattr(x, "__dask_graph__") and hasattr(x, "__array_function__")
 
-def as_shard(shard: Any, i: int) -> tuple:
-    "The arrays of shard number `i`. Raises `TypeError` when it is something else."
-    if isinstance(shard, (tuple, list)) and len(shard): return tuple(shard)
-    raise TypeError(f"shards: expected a tuple of arrays, or a future of one, for each shard; at position {i} came {type(shard).__name__}"
-                    f"{'' if isinstance(shard, tuple) else '. The whole batch as one shard is [(X, labels)]'}")
-
 def shard_list(shards: Any) -> list:
     "The shards one by one; of Dask's arrays, the blocks of rows. Raises `TypeError` or `ValueError` when there is none, or when the blocks don't match."
     if isinstance(shards, (str, bytes, dict)) or not isinstance(shards, Iterable): raise TypeError(f"shards: expected a list of tuples of arrays, got {type(shards).__name__}")
@@ -193,8 +195,6 @@ def at_home(shard: Any, i: int) -> Any:
         raise
 
 def here(x: Any) -> Any: return x.result() if hasattr(x, "result") and not is_delayed(x) else x
-
-def computed(x: Any) -> Any: return x.compute(scheduler="synchronous") if hasattr(x, "__dask_graph__") else x
 
 # %% ../nbs/21_parallel.ipynb #f1274fa5
 def split_rows(
