@@ -15,7 +15,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from .contraction import as_operand, contraction_axes, dot_axes, inner_axes
 from .shaping import is_basic, names_once, scatter_by_asking, scatters
 from .program import Watched
-from .tensor import Tensor, elsewhere, entries, label, never_leaves, raw, refusal, wrappers
+from .tensor import Tensor, elsewhere, entries, label, never_leaves, refusal, wrappers
 import autodiffnb.samples
 
 # %% auto #0
@@ -44,7 +44,7 @@ def other_factor(a, **params):
 
 def qr_lazily(a, mode="reduced"):
     "`np.linalg.qr`, refused for a wide matrix in pieces."
-    if raw(a).shape[-2] < raw(a).shape[-1] and raw(a).numblocks[-2] > 1: raise refusal(np.linalg.qr, "of a wide matrix in several blocks of rows Dask's Q is none; rechunk it into one block of rows")
+    if a.shape[-2] < a.shape[-1] and a.value.numblocks[-2] > 1: raise refusal(np.linalg.qr, "of a wide matrix in several blocks of rows Dask's Q is none; rechunk it into one block of rows")
     return record_qr(a, mode)
 
 record_qr = entries[np.linalg.qr]

@@ -130,7 +130,7 @@ def interpolated(
 # %% ../nbs/12_statistics.ipynb #8697e40d
 def quantile(fn, of_one, hundred, a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None, interpolation=None):
     "`fn`, a quantile with `q` between 0 and `hundred`, of a Tensor or at a Tensor; `of_one` is the one with `q` between 0 and 1."
-    if hasattr(raw(q), "__dask_graph__"): raise refusal(fn, "q= is a lazy array, and NumPy has to look at it; pass q.compute()")
+    if hasattr(q, "__dask_graph__"): raise refusal(fn, "q= is a lazy array, and NumPy has to look at it; pass q.compute()")
     if interpolation is not None: raise refusal(fn, f"interpolation= is an old name; write method={interpolation!r}")
     a, weak = prepared(fn, as_array(a), out=out), type(raw(q)) in (int, float)
     q = q if isinstance(q, Tensor) else np.asarray(q)

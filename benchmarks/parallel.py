@@ -137,7 +137,7 @@ def tasks(client, f):
     from autodiffnb.parallel import Total, fill, Job, rows
     def part(params, first, count, *shards):
         total = Total(count)
-        fill(total, Job(f, rows), None, params, {first + i: tuple(s) for i, s in enumerate(shards)})
+        fill(total, Job(f, rows), None, params, {first + i: (tuple(s), ()) for i, s in enumerate(shards)})
         return total.parts
     def step(params, shards):
         total, workers, size = Total(len(shards)), sorted(client.nthreads()), len(shards) // len(client.nthreads())

@@ -533,8 +533,7 @@ def test_what_dask_does_otherwise_is_refused_or_put_right():
     np.testing.assert_allclose((Q @ R).value.compute(), wide.compute(), atol=1e-12)
     assert np.linalg.inv(Tensor(small)).value.dtype == np.linalg.inv(Tensor(small)).value.compute().dtype == np.float32
     with dask.config.set(scheduler=lambda *args, **params: pytest.fail("computed")):
-        for q in (da.ones(1, chunks=1) / 2, Tensor(da.ones(1, chunks=1) / 2)):
-            with pytest.raises(TypeError, match="q= is a lazy array"): np.quantile(Tensor(np.arange(4.0)), q)
+        with pytest.raises(TypeError, match="q= is a lazy array"): np.quantile(Tensor(np.arange(4.0)), da.ones(1, chunks=1) / 2)
         with pytest.raises(TypeError, match="np.real_if_close of a Tensor: Dask"): np.real_if_close(Tensor(wide + 0j))
         assert np.real_if_close(Tensor(wide)).shape == (3, 5)
     unknown = Tensor(wide[:, 0][wide[:, 0] > 1])
