@@ -417,7 +417,9 @@ def lowered(c: Call) -> Call:
         return instead(REDUCTIONS[c.fn].reduce, c.args[:1], dict(axis=c.args[1] if len(c.args) == 2 else None) | c.params)
     if not is_array(c.results): return c
     if c.fn in ELEMENTWISE: return instead(ELEMENTWISE[c.fn], c.args, c.params)
-    return instead(np.copyto, c.args, c.params) if c.fn is named["copy"] else c
+    given, made = plain(c.args[0]), c.results.value
+    cast = c.fn is named["astype"] and not c.params and given.dtype != made.dtype and np.can_cast(given.dtype, made.dtype, "same_kind")
+    return instead(np.copyto, c.args[:1], {}) if cast else instead(np.copyto, c.args, c.params) if c.fn is named["copy"] else c
 
 def writes_out(c: Call) -> bool:
     "Can the call write its result into an array that it is given?"
@@ -510,7 +512,9 @@ def statement(say: Source, c: Call) -> str:
     if c.fn is operator.getitem: return f"{target}{say.name(c.args[0])}[{say.name(c.args[1])}]"
     if c.fn in SIGNS: return target + f" {SIGNS[c.fn]} ".join(f"({x})" if x[0] == "-" else x for x in map(say.name, c.args))
     if isinstance(c.fn, Named): return f"{target}{say.name(c.args[0])}.{c.fn.__name__}" + f"({say.arguments(c.args[1:], c.params)})" * c.fn.calls
-    if c.fn is np.copyto: return f"{say.name(np.copyto)}({say.name(c.results)}, {say.name(c.args[0])})" if buffered else f"{target}{say.name(c.args[0])}.copy({say.arguments(c.args[1:], c.params)})"
+    if c.fn is np.copyto and buffered: return f"{say.name(np.copyto)}({say.name(c.results)}, {say.name(c.args[0])})"
+    if c.fn is np.copyto and c.results.value.dtype != plain(c.args[0]).dtype: return f"{target}{say.name(c.args[0])}.astype({say.name(c.results.value.dtype)})"
+    if c.fn is np.copyto: return f"{target}{say.name(c.args[0])}.copy({say.arguments(c.args[1:], c.params)})"
     positional = buffered and isinstance(c.fn, np.ufunc) and c.fn not in (np.maximum, np.minimum)    # for those two NumPy wants the word
     args, params = (*c.args, c.results) if positional else c.args, c.params | dict(out=c.results) if buffered and not positional else c.params
     return f"{target}{say.name(c.fn)}({say.arguments(args, params)})"

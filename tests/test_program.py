@@ -482,6 +482,11 @@ def test_units_and_objects():
     for _ in range(4): assert compiled(np.array([1, 2], object)).tolist() == [3, 5]
 
 
+@pytest.mark.parametrize("f", [lambda x: x.astype(np.float32), lambda x: np.sum(x.astype(np.float32) * 2), lambda x: (x > 0).astype(np.int8) + 1, lambda x: (x.astype(complex), x.astype(int) * 2), lambda x: x.astype(np.float64) + x.T.astype(float, order="C"),
+                               lambda x: (x.T.astype(np.float32), x.T.astype(np.float64), x[::2].astype(np.float16) * 3)])
+def test_casts(f): same_bits(f, *[(x,) for x in drawn((3, 3))])
+
+
 @pytest.mark.parametrize("axes", [1, 2, (-1, 0), ((0, 1), (0, 1)), ([1], [0])])
 def test_tensordot_in_all_its_forms(axes): same_bits(lambda a: np.tensordot(a, a, axes), *[(x,) for x in drawn((2, 2))])
 
