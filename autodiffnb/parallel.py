@@ -506,7 +506,7 @@ def data_parallel(
     The result is that of the whole batch to rounding, and the same to the bit for every executor and any number of workers: it depends on the shards alone
     (where BLAS and the processor are the same, and BLAS uses as many threads).
 
-    Without a Client, delayed shards and the blocks of Dask arrays are computed at every step, so that they need not fit into memory together; `persist` them if they do.
+    Without a Client, delayed shards and the blocks of Dask arrays are computed at every step, so that they need not fit into memory together (in a pool of processes delayed ones must, since they are made here); `persist` them if they do.
     With a Client the shards are placed at the first step that has them, stay where they are, and should not be written to; arrays of this process travel through the scheduler, which keeps a copy to make them again.
     A worker may die at any time: its shards are made again elsewhere, and the step ends with the same bits.
     `f` is sent once, with whatever it refers to at the first step; after a change to that, such as a rule filed anew, make another `data_parallel`.

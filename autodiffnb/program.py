@@ -26,14 +26,14 @@ from .tensor import Tensor, label
 # %% auto #0
 __all__ = ['ABOUT', 'SHAPELESS', 'BINARY', 'COMPARING', 'UNARY', 'named', 'WRITERS', 'spelled', 'ELEMENTWISE', 'REDUCTIONS',
            'LINE', 'FILLED', 'SIGNS', 'OTHER', 'EAGER', 'LASTING', 'LIMIT', 'Slot', 'kind', 'is_array', 'is_foreign',
-           'leaves', 'replaced', 'plain', 'Call', 'expect_no_write', 'checksum', 'refused', 'Recording', 'Watched',
-           'method', 'define', 'define_in_place', 'Named', 'Disappointed', 'expect', 'expect_answer', 'refuse_reading',
-           'tensordot_calls', 'as_one_call', 'difference', 'in_words', 'structure', 'unlike', 'expect_none_stored',
-           'find_memory', 'without_repeats', 'needed_calls', 'lowered', 'writes_out', 'addresses', 'lives',
-           'elementwise_over', 'lay_out', 'Source', 'function_name', 'statement', 'signature_of', 'is_literal',
-           'is_input', 'flat', 'mapped', 'unpacking', 'Program', 'expect_checks_first', 'expect_apart', 'shape_checks',
-           'another_shape', 'fixed_result', 'indented', 'returned', 'Fresh', 'simple', 'made', 'value_of', 'Compiled',
-           'compile']
+           'leaves', 'is_operator', 'replaced', 'plain', 'Call', 'expect_no_write', 'checksum', 'refused', 'Recording',
+           'Watched', 'method', 'define', 'define_in_place', 'Named', 'Disappointed', 'expect', 'expect_answer',
+           'refuse_reading', 'tensordot_calls', 'as_one_call', 'difference', 'in_words', 'structure', 'unlike',
+           'expect_none_stored', 'find_memory', 'written_by', 'without_repeats', 'needed_calls', 'lowered',
+           'writes_out', 'addresses', 'lives', 'elementwise_over', 'lay_out', 'Source', 'function_name', 'statement',
+           'signature_of', 'is_literal', 'is_input', 'flat', 'mapped', 'unpacking', 'Program', 'expect_checks_first',
+           'expect_apart', 'shape_checks', 'another_shape', 'fixed_result', 'indented', 'returned', 'Fresh', 'simple',
+           'made', 'value_of', 'Compiled', 'compile']
 
 # %% ../nbs/17_program.ipynb #20527915
 class Slot:
@@ -58,6 +58,8 @@ def leaves(x) -> list:
     if isinstance(x, (list, tuple)): return [leaf for part in x for leaf in leaves(part)]
     if type(x) is dict: return leaves(list(x.values()))
     return leaves((x.start, x.stop, x.step)) if type(x) is slice else [x]
+
+def is_operator(fn) -> bool: return getattr(fn, "__module__", "") == "_operator"
 
 def replaced(f: Callable, x):
     "`x` with `f` applied to each of its leaves."
@@ -124,11 +126,11 @@ class Recording:
         args, params = replaced(self.argument, args), replaced(self.argument, params)
         values = replaced(plain, args), replaced(plain, params)
         if fn in ABOUT: return fn(*values[0], **values[1])
-        if fn in SHAPELESS or fn is np.where and len(args) == 1: raise refused(fn, "has a result whose shape depends on values; np.where keeps the shape")
+        if fn in SHAPELESS or fn is np.where and len(args) == 1: raise refused(fn, "has a result whose shape or dtype depends on values; np.where keeps the shape")
         call = Call(fn, args, params, (), np.geterr())
         if any(type(x) is not Slot for x in call.targets): raise refused(fn, "writes into an array that the function was not given; pass it as an argument")
         if call.targets: self.keep_inputs()
-        elif not isinstance(fn, np.ufunc) and getattr(fn, "__module__", "") != "_operator": expect_no_write(fn, *values)
+        elif not isinstance(fn, np.ufunc) and not is_operator(fn): expect_no_write(fn, *values)
         try: result = fn(*values[0], **values[1])
         except Exception as error: self.raised = refused(fn, f"raised {type(error).__name__} ({error}), and the function went on; what it does next is another thing for other numbers"); raise
         known = id(result) in self.slots                  # an argument that is given back as it is needs no call
@@ -372,10 +374,14 @@ def find_memory(calls: list[Call], inputs: list[Slot]) -> dict[int, Any]:
     return memory
 
 # %% ../nbs/17_program.ipynb #64a4f9c1
+def written_by(calls: list[Call], memory: dict) -> set[int]:
+    "The `id` of each slot or array from outside whose memory is written."
+    return {id(memory.get(id(t), t)) for c in calls for t in c.targets}
+
 def without_repeats(calls: list[Call], memory: dict, inputs: list[Slot], outputs: list) -> tuple[list[Call], dict[int, Slot]]:
     "The calls, with one in the place of several that are certain to have the same result; and by `id` the slots that take the place of others."
     place = lambda x: id(memory.get(id(x), x))
-    written, returned = {place(t) for c in calls for t in c.targets}, set(map(place, outputs))
+    written, returned = written_by(calls, memory), set(map(place, outputs))
     if written & set(map(id, inputs)): written |= set(map(id, inputs))      # two arguments may be the same array at a replay
     first, instead, kept = {}, {}, []
     for c in calls:
@@ -589,7 +595,7 @@ class Program:
         self.starts = addresses(*zip(*self.lives)) if self.lives else []
         arrays, self.block = lay_out(calls, self.lives, life_of, self.starts)
         say = Source(inputs, arrays)
-        say.written = {id(memory.get(id(t), t)) for c in recording.calls for t in c.targets}
+        say.written = written_by(recording.calls, memory)
         say.lent = {slot for slot, place in memory.items() if type(place) is not Slot}
         for c in calls:
             if (fixed := fixed_result(c, say, memory, outputs)) is not None: arrays[id(c.results)] = fixed
@@ -607,10 +613,11 @@ def expect_checks_first(calls: list[Call], memory: dict):
 
 def expect_apart(calls: list[Call], memory: dict, inputs: list[Slot]):
     "Raise a `TypeError` if an argument that is written shares its memory with an array from outside."
-    written = {id(memory.get(id(t), t)) for c in calls for t in c.targets}
+    places = written_by(calls, memory)
+    arrays = [i.value for i in inputs if id(i) in places]
     for c in calls:
         for x in c.given:
-            if type(x) is np.ndarray and any(np.may_share_memory(x, i.value) for i in inputs if id(i) in written and is_array(i)):
+            if type(x) is np.ndarray and any(np.may_share_memory(x, y) for y in arrays):
                 raise refused(c.fn, "takes an array from outside that shares its memory with an argument that is written; pass both as arguments")
 
 LASTING = {np.where, np.dot, np.concatenate, np.take, np.take_along_axis, np.copyto, named["copy"], named["astype"], named["transpose"], named["T"], named["real"], named["imag"],
@@ -620,7 +627,7 @@ def shape_checks(say: Source, c: Call) -> list[str]:
     "Lines that raise where a result has another shape or dtype than in the recording, if numbers may decide them."
     ufunc = c.fn if isinstance(c.fn, np.ufunc) else getattr(c.fn, "__self__", None)
     cut = c.fn is operator.getitem and any(type(x) is Slot and not (is_array(x) and x.value.ndim) for x in leaves(c.args[1]))
-    if isinstance(ufunc, np.ufunc) or c.fn in LASTING or c.fn in SIGNS or c.fn in UNARY or getattr(c.fn, "__module__", "") == "_operator" and not cut: return []
+    if isinstance(ufunc, np.ufunc) or c.fn in LASTING or is_operator(c.fn) and not cut: return []
     new = [x for x in c.made if is_array(x) and not c.targets and id(x) not in say.arrays]
     return [f"if {y}.shape != {x.value.shape} or {y}.dtype != {say.name(x.value.dtype)}: {say.name(another_shape)}({label(c.fn)!r}, {y})" for x in new for y in [say.name(x)]]
 
